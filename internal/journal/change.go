@@ -1,0 +1,103 @@
+package journal
+
+import (
+	"context"
+	"time"
+)
+
+// Change is one thing to do: its checks, its rows and its messages. Apply runs
+// on the one writer, alone; it reads and writes only through tx, must not wait
+// for anything else, and returns the messages that it causes. Its error fails
+// this change alone.
+type Change interface {
+	Apply(tx *Tx) ([]*Message, error)
+}
+
+// ChangeFunc is a function as a Change.
+type ChangeFunc func(tx *Tx) ([]*Message, error)
+
+// Apply calls f.
+func (f ChangeFunc) Apply(tx *Tx) ([]*Message, error) { return f(tx) }
+
+// Key names a change, so that doing it again does nothing: a client's ref in
+// the scope of its login, an Idempotency-Key in the scope of its credential.
+// The zero Key names nothing.
+type Key struct {
+	Scope, Ref string
+}
+
+// Result is what came of a change.
+type Result struct {
+	Messages []*Message // numbered and durable
+	Repeated bool       // the key was known: these are the messages of the first time
+}
+
+// Tx is what a Change sees of the transaction that it runs in.
+type Tx struct {
+	batch Batch
+	group *group
+	now   time.Time
+}
+
+// Batch is the store's own side of the transaction; each core package finds
+// its port by it.
+func (tx *Tx) Batch() Batch { return tx.batch }
+
+// Now is the time of the change, and of its messages.
+func (tx *Tx) Now() time.Time { return tx.now }
+
+// Head is the last number given in topic, 0 where nothing was said in it,
+// with what earlier changes of the same transaction said.
+func (tx *Tx) Head(topic string) (uint64, error) { return tx.group.head(topic) }
+
+// Pending is a change that was handed over.
+type Pending struct {
+	done   chan struct{}
+	result Result
+	err    error
+	then   func(Result, error) // guarded by the journal's mu until taken
+	j      *Journal
+}
+
+// Wait waits until the change is durable or refused. Where ctx ends first the
+// change may still happen.
+func (p *Pending) Wait(ctx context.Context) (Result, error) {
+	select {
+	case <-p.done:
+		return p.result, p.err
+	default:
+	}
+	select {
+	case <-p.done:
+		return p.result, p.err
+	case <-ctx.Done():
+		return Result{}, ctx.Err()
+	}
+}
+
+// Then leaves f to be called once, when the change is durable or refused. Calls
+// come in the order of the changes, on the journal's goroutine: f must not wait.
+// It is called at once where the change is done already.
+func (p *Pending) Then(f func(Result, error)) {
+	p.j.pendingMu.Lock()
+	select {
+	case <-p.done:
+		p.j.pendingMu.Unlock()
+		f(p.result, p.err)
+		return
+	default:
+	}
+	p.then = f
+	p.j.pendingMu.Unlock()
+}
+
+func (p *Pending) finish(r Result, err error) {
+	p.j.pendingMu.Lock()
+	p.result, p.err = r, err
+	f := p.then
+	close(p.done)
+	p.j.pendingMu.Unlock()
+	if f != nil {
+		f(r, err)
+	}
+}

@@ -1,0 +1,295 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// The bounds of what waits, and how far the index runs behind.
+const (
+	maxQueue   = 1 << 17 // changes waiting: past it a flood of them would fill the memory
+	maxGroup   = 4096    // changes in one commit: past it the first would wait too long
+	hotEntries = 16384   // entries kept in memory only: more are sorted better, and read again at a start
+	hotRefs    = 16384
+)
+
+// Options says what a journal stands on.
+type Options struct {
+	Store Store
+	// Sink gets what is committed, in order, from one goroutine, before the
+	// change's Pending is done. It must not wait. nil: nobody listens.
+	Sink func([]*Message)
+	// RefAge and RefKeep bound what is remembered of keys; 0 is 24 h, and the
+	// last 1,000 of a scope.
+	RefAge  time.Duration
+	RefKeep int
+	Log     *slog.Logger // nil: slog.Default()
+}
+
+// Journal is the one writer of a store.
+type Journal struct {
+	// static
+	o     Options
+	epoch string
+	wake  chan struct{} // one place: something is queued, or the end has come
+	ready chan *group   // committed groups, for the finisher
+
+	queueMu sync.Mutex
+	queue   []*op // guarded by queueMu
+	closed  bool  // guarded by queueMu
+
+	pendingMu sync.Mutex // guards Pending.then against its finish
+
+	mu      sync.RWMutex
+	index   index // guarded by mu; changed by the writer alone
+	failure error // guarded by mu: why the last commit failed, nil after one that went well
+	stats   Stats // guarded by mu
+
+	// owned by the writer
+	pos      uint64 // the last row written
+	mark     uint64 // the row up to which the stored index is complete
+	lastTime time.Time
+	forgot   time.Time
+}
+
+// Stats counts what a journal did since it was opened.
+type Stats struct {
+	Commits, Messages, Changes, Refused, Repeated, Failures uint64
+}
+
+// op is a change on its way.
+type op struct {
+	change  Change
+	key     Key
+	pending *Pending
+	result  Result
+	err     error
+}
+
+// Open reads what the store holds and makes the index again from the rows that
+// are newer than its mark. Nothing is written before Run.
+func Open(ctx context.Context, o Options) (*Journal, error) {
+	if o.RefAge == 0 {
+		o.RefAge = 24 * time.Hour
+	}
+	if o.RefKeep == 0 {
+		o.RefKeep = 1000
+	}
+	if o.Sink == nil {
+		o.Sink = func([]*Message) {}
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	state, err := o.Store.State(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	j := &Journal{
+		o: o, epoch: state.Epoch,
+		wake: make(chan struct{}, 1), ready: make(chan *group, 4),
+		pos: state.Mark, mark: state.Mark,
+	}
+	j.index.reset()
+	return j, j.recover(ctx)
+}
+
+// recover derives the index of the rows behind the mark.
+func (j *Journal) recover(ctx context.Context) error {
+	last, err := messagesAt(ctx, j.o.Store, nonZero(j.mark))
+	if err != nil {
+		return err
+	}
+	for _, m := range last {
+		j.lastTime = m.Time
+	}
+	for {
+		rows, err := j.o.Store.Rows(ctx, j.pos, 1000)
+		if err != nil {
+			return fmt.Errorf("journal: reading what the index lacks: %w", err)
+		}
+		for _, row := range rows {
+			r, err := decode(row)
+			if err != nil {
+				return err
+			}
+			j.index.add(r)
+			j.pos, j.lastTime = row.Pos, r.Time
+		}
+		if len(rows) < 1000 {
+			return nil
+		}
+	}
+}
+
+func nonZero(pos uint64) []uint64 {
+	if pos == 0 {
+		return nil
+	}
+	return []uint64{pos}
+}
+
+// Epoch is the log's: positions of another epoch mean nothing here.
+func (j *Journal) Epoch() string { return j.epoch }
+
+// Health is why nothing can be stored at the moment, nil where it can.
+func (j *Journal) Health() error {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.failure
+}
+
+// Stats is what was done so far.
+func (j *Journal) Stats() Stats {
+	j.mu.RLock()
+	defer j.mu.RUnlock()
+	return j.stats
+}
+
+// Do hands a change over.
+func (j *Journal) Do(c Change) *Pending { return j.DoOnce(Key{}, c) }
+
+// DoOnce hands a change over under a key: where a change of that key said
+// something within Options.RefAge, this one does nothing and gets its result.
+// A change that fails, or says nothing, is not remembered.
+func (j *Journal) DoOnce(k Key, c Change) *Pending {
+	p := &Pending{done: make(chan struct{}), j: j}
+	var err error
+	j.queueMu.Lock()
+	switch {
+	case j.closed:
+		err = status.Errorf(status.Unavailable, "CLOSING", "the server is going down")
+	case len(j.queue) >= maxQueue:
+		err = status.Errorf(status.Unavailable, "BUSY", "the server has more to store than it can; try again in a moment")
+	default:
+		j.queue = append(j.queue, &op{change: c, key: k, pending: p})
+	}
+	j.queueMu.Unlock()
+	if err != nil {
+		p.finish(Result{}, err)
+		return p
+	}
+	j.signal()
+	return p
+}
+
+func (j *Journal) signal() {
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+}
+
+// take empties the queue, up to a group's bound.
+func (j *Journal) take() (ops []*op, more, closed bool) {
+	j.queueMu.Lock()
+	defer j.queueMu.Unlock()
+	ops = j.queue
+	if len(ops) > maxGroup {
+		ops, j.queue = ops[:maxGroup:maxGroup], ops[maxGroup:]
+		return ops, true, j.closed
+	}
+	j.queue = nil
+	return ops, false, j.closed
+}
+
+// Run writes until ctx ends, and then finishes what was accepted. It returns
+// when every Pending is done and the index is stored.
+func (j *Journal) Run(ctx context.Context) error {
+	stop := context.AfterFunc(ctx, func() {
+		j.queueMu.Lock()
+		j.closed = true
+		j.queueMu.Unlock()
+		j.signal()
+	})
+	defer stop()
+	finished := make(chan struct{})
+	go func() {
+		defer close(finished)
+		for g := range j.ready {
+			g.finish()
+		}
+	}()
+	j.write()
+	close(j.ready)
+	<-finished
+	return j.storeIndex()
+}
+
+// write is the writer: whatever waited while one commit ran is the next one.
+func (j *Journal) write() {
+	for {
+		ops, more, closed := j.take()
+		if len(ops) > 0 {
+			j.ready <- j.commit(ops)
+			continue
+		}
+		if closed && !more {
+			return
+		}
+		<-j.wake
+	}
+}
+
+// commit carries a group out in one transaction. Where the transaction fails,
+// none of it happened and each change is told so.
+func (j *Journal) commit(ops []*op) *group {
+	g := &group{j: j, ops: ops, heads: map[string]uint64{}, keys: map[Key]*op{}, pos: j.pos, now: j.lastTime}
+	derived, err := g.run()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failure = err
+	if err != nil {
+		j.stats.Failures++
+		j.o.Log.Error("nothing can be stored", "error", err, "changes", len(ops))
+		g.fail()
+		return g
+	}
+	if derived != nil {
+		j.index.reset()
+		j.mark = derived.Mark
+	}
+	for _, r := range g.records {
+		j.index.add(r)
+	}
+	j.pos, j.lastTime = g.pos, g.now
+	j.stats.Commits++
+	j.stats.Changes += uint64(len(ops))
+	j.stats.Messages += uint64(len(g.records))
+	j.stats.Refused += g.refused
+	j.stats.Repeated += g.repeated
+	return g
+}
+
+// storeIndex writes what is derived but in memory only, so that the next start
+// reads little.
+func (j *Journal) storeIndex() error {
+	if j.index.empty() {
+		return nil
+	}
+	batch, err := j.o.Store.Begin(context.Background())
+	if err != nil {
+		return err
+	}
+	d := j.index.derived(j.pos)
+	if err := batch.Derive(d); err != nil {
+		return errors.Join(err, batch.Abort())
+	}
+	if err := batch.Commit(); err != nil {
+		return errors.Join(err, batch.Abort())
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.index.reset()
+	j.mark = d.Mark
+	return nil
+}
+
+func newSalt() uint32 { return rand.Uint32() }

@@ -1,0 +1,169 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Entry is a message's place in one topic.
+type Entry struct {
+	Topic string // "user/7", "room/9", "feed", "instance/3"
+	Seq   uint64 // 1, 2, 3, … within the topic
+}
+
+// Message is what was said, in no dialect's words. It is immutable once committed.
+type Message struct {
+	ID      string    // names the message everywhere; given by the journal
+	Entries []Entry   // the topics that it enters; a Change sets the topics, the journal the numbers
+	From    uint64    // the user who caused it, 0 for nobody
+	Kind    string    // "message.sent", "friend.requested", "line.spoken", …
+	Time    time.Time // UTC; never earlier than the message's before it
+	Data    []byte    // JSON: all that any dialect needs to write it
+	Except  uint64    // the session key that does not hear it, 0 for none
+	Ends    string    // the credential whose sessions end with it, "" for none
+}
+
+// To makes the entries of a message that is still to be numbered.
+func To(topics ...string) []Entry {
+	es := make([]Entry, len(topics))
+	for i, t := range topics {
+		es[i].Topic = t
+	}
+	return es
+}
+
+// Seq is the message's number in topic, 0 where it is not in it.
+func (m *Message) Seq(topic string) uint64 {
+	for i := range m.Entries {
+		if m.Entries[i].Topic == topic {
+			return m.Entries[i].Seq
+		}
+	}
+	return 0
+}
+
+// record is a message as its row holds it.
+type record struct {
+	Message
+	pos  uint64
+	salt uint32 // makes an id unlike any other at the same pos in another epoch
+	key  Key    // on the first message of a change that had one
+	of   int    // how many messages that change made, where key is set
+}
+
+const recordVersion = 1
+
+// append writes the record's row: version, then numbers as varints and
+// strings behind their length, Data last and to the end.
+func (r *record) append(b []byte) []byte {
+	b = append(b, recordVersion)
+	b = binary.AppendVarint(b, r.Time.UnixNano())
+	b = binary.BigEndian.AppendUint32(b, r.salt)
+	b = binary.AppendUvarint(b, r.From)
+	b = binary.AppendUvarint(b, r.Except)
+	b = appendString(b, r.Kind)
+	b = appendString(b, r.Ends)
+	b = appendString(b, r.key.Scope)
+	b = appendString(b, r.key.Ref)
+	b = binary.AppendUvarint(b, uint64(r.of))
+	b = binary.AppendUvarint(b, uint64(len(r.Entries)))
+	for i := range r.Entries {
+		b = appendString(b, r.Entries[i].Topic)
+		b = binary.AppendUvarint(b, r.Entries[i].Seq)
+	}
+	return append(b, r.Data...)
+}
+
+func appendString(b []byte, s string) []byte {
+	b = binary.AppendUvarint(b, uint64(len(s)))
+	return append(b, s...)
+}
+
+// decoder reads a row; after the first fault it reads zeroes and keeps bad.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) take(n uint64) []byte {
+	if n > uint64(len(d.b)) {
+		d.bad, d.b = true, nil
+		return nil
+	}
+	p := d.b[:n]
+	d.b = d.b[n:]
+	return p
+}
+
+func (d *decoder) string() string { return string(d.take(d.uvarint())) }
+
+var errRecord = errors.New("journal: a row cannot be read")
+
+// decode reads the row at pos.
+func decode(row Row) (*record, error) {
+	if len(row.Data) == 0 || row.Data[0] != recordVersion {
+		return nil, fmt.Errorf("%w: row %d is damaged or of a newer version", errRecord, row.Pos)
+	}
+	d := decoder{b: row.Data[1:]}
+	r := &record{pos: row.Pos}
+	t, n := binary.Varint(d.b)
+	if n <= 0 {
+		return nil, fmt.Errorf("%w: row %d", errRecord, row.Pos)
+	}
+	d.b = d.b[n:]
+	r.Time = time.Unix(0, t).UTC()
+	if s := d.take(4); s != nil {
+		r.salt = binary.BigEndian.Uint32(s)
+	}
+	r.From, r.Except = d.uvarint(), d.uvarint()
+	r.Kind, r.Ends = d.string(), d.string()
+	r.key = Key{Scope: d.string(), Ref: d.string()}
+	r.of = int(d.uvarint())
+	count := d.uvarint()
+	if d.bad || count > uint64(len(d.b)) {
+		return nil, fmt.Errorf("%w: row %d", errRecord, row.Pos)
+	}
+	r.Entries = make([]Entry, count)
+	for i := range r.Entries {
+		r.Entries[i] = Entry{Topic: d.string(), Seq: d.uvarint()}
+	}
+	if d.bad {
+		return nil, fmt.Errorf("%w: row %d", errRecord, row.Pos)
+	}
+	r.Data = d.b
+	r.ID = formatID(r.pos, r.salt)
+	return r, nil
+}
+
+// formatID names the message at pos. The salt tells it from a message that
+// stood at the same pos before a restore.
+func formatID(pos uint64, salt uint32) string {
+	b := strconv.AppendUint(make([]byte, 0, 20), pos, 36)
+	b = append(b, '-')
+	return string(strconv.AppendUint(b, uint64(salt), 36))
+}
+
+// parseID is formatID's way back; ok is false for what never was an id.
+func parseID(id string) (pos uint64, salt uint32, ok bool) {
+	p, s, found := strings.Cut(id, "-")
+	if !found {
+		return 0, 0, false
+	}
+	pos, err1 := strconv.ParseUint(p, 36, 64)
+	n, err2 := strconv.ParseUint(s, 36, 32)
+	return pos, uint32(n), err1 == nil && err2 == nil
+}

@@ -1,0 +1,78 @@
+package journal
+
+import (
+	"context"
+	"time"
+)
+
+// Row is one appended row of the journal.
+type Row struct {
+	Pos  uint64 // 1, 2, 3, … over all topics
+	Data []byte
+}
+
+// Chunk is a run of one topic's index: the row of seq First, First+1, ….
+type Chunk struct {
+	Topic     string
+	First     uint64
+	Positions []uint64 // ascending
+}
+
+// Ref is a remembered Key: the change's first row and how many it made.
+type Ref struct {
+	Key
+	Pos   uint64
+	Count int
+	At    time.Time
+}
+
+// Derived is what a batch adds to the index, and the row up to which the index
+// is complete with it.
+type Derived struct {
+	Chunks []Chunk // sorted by topic and first
+	Refs   []Ref   // sorted by scope and ref
+	Mark   uint64
+}
+
+// State is what a store knows when it is opened.
+type State struct {
+	Epoch string // new after every restore
+	Mark  uint64
+}
+
+// Reader is what can be read, from a snapshot or inside a batch.
+type Reader interface {
+	// Rows returns the rows after pos in order, at most limit.
+	Rows(ctx context.Context, after uint64, limit int) ([]Row, error)
+	// RowsAt returns the rows at these ascending positions; one that is gone is left out.
+	RowsAt(ctx context.Context, positions []uint64) ([]Row, error)
+	// LastChunk is the newest chunk of a topic, ok false where it has none.
+	LastChunk(ctx context.Context, topic string) (c Chunk, ok bool, err error)
+	// ChunksFrom returns the topic's chunks in order, from the one that holds
+	// seq, at most limit.
+	ChunksFrom(ctx context.Context, topic string, seq uint64, limit int) ([]Chunk, error)
+	// Ref finds a remembered key.
+	Ref(ctx context.Context, k Key) (r Ref, ok bool, err error)
+}
+
+// Store is where the journal stands. There is one batch at a time.
+type Store interface {
+	Reader
+	State(ctx context.Context) (State, error)
+	Begin(ctx context.Context) (Batch, error)
+}
+
+// Batch is the one write transaction. Mark, Keep and Undo bracket one change:
+// Undo takes back what was written since Mark. A batch ends with Commit, after
+// which everything in it is durable, or with Abort.
+type Batch interface {
+	Reader
+	Mark() error
+	Keep() error
+	Undo() error
+	Append(rows []Row) error
+	Derive(d Derived) error
+	Forget(before time.Time, keep int) error // drops refs that are older, and of each scope all but the newest keep
+	Commit() error
+	Abort() error
+}

@@ -1,0 +1,157 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// maxRead bounds one page: what is read is held in memory as a whole.
+const maxRead = 1000
+
+// ErrNoMessage is the answer to an id that names nothing.
+var ErrNoMessage = status.Errorf(status.NotFound, "NO_MESSAGE", "there is no message with that id")
+
+// Head is the last committed number of topic, 0 where nothing was said in it.
+func (j *Journal) Head(ctx context.Context, topic string) (uint64, error) {
+	j.mu.RLock()
+	t := j.index.topics[topic]
+	if t != nil {
+		defer j.mu.RUnlock()
+		return t.head(), nil
+	}
+	j.mu.RUnlock()
+	c, ok, err := j.o.Store.LastChunk(ctx, topic)
+	if err != nil || !ok {
+		return 0, err
+	}
+	return c.First + uint64(len(c.Positions)) - 1, nil
+}
+
+// Read returns the messages of topic after seq in order, at most limit (and at
+// most 1,000). Fewer than limit means that there are no more at the moment.
+func (j *Journal) Read(ctx context.Context, topic string, after uint64, limit int) ([]*Message, error) {
+	limit = min(limit, maxRead)
+	positions, err := j.positions(ctx, topic, after+1, limit)
+	if err != nil || len(positions) == 0 {
+		return nil, err
+	}
+	return messagesAt(ctx, j.o.Store, positions)
+}
+
+// ReadBefore returns the messages of topic before seq, newest first, at most
+// limit (and at most 1,000). seq 0 is from the newest.
+func (j *Journal) ReadBefore(ctx context.Context, topic string, before uint64, limit int) ([]*Message, error) {
+	limit = min(limit, maxRead)
+	head, err := j.Head(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	if before == 0 || before > head+1 {
+		before = head + 1
+	}
+	if before <= 1 || limit < 1 {
+		return nil, nil
+	}
+	from := uint64(1)
+	if before > uint64(limit) {
+		from = before - uint64(limit)
+	}
+	positions, err := j.positions(ctx, topic, from, int(before-from))
+	if err != nil {
+		return nil, err
+	}
+	ms, err := messagesAt(ctx, j.o.Store, positions)
+	slices.Reverse(ms)
+	return ms, err
+}
+
+// Find is the message that id names, or ErrNoMessage.
+func (j *Journal) Find(ctx context.Context, id string) (*Message, error) {
+	pos, salt, ok := parseID(id)
+	if !ok {
+		return nil, ErrNoMessage
+	}
+	rows, err := j.o.Store.RowsAt(ctx, []uint64{pos})
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) == 0 {
+		return nil, ErrNoMessage
+	}
+	r, err := decode(rows[0])
+	if err != nil {
+		return nil, err
+	}
+	if r.salt != salt {
+		return nil, ErrNoMessage
+	}
+	return &r.Message, nil
+}
+
+// positions finds the rows of seq and what follows it in topic: the older part
+// in the stored index, the newer in memory. What moves from memory into the
+// store meanwhile is found in the copy taken before.
+func (j *Journal) positions(ctx context.Context, topic string, seq uint64, limit int) ([]uint64, error) {
+	j.mu.RLock()
+	hot, first := j.index.from(topic, seq, limit)
+	if hot == nil && first > seq {
+		hot, _ = j.index.from(topic, first, limit)
+	}
+	j.mu.RUnlock()
+	if len(hot) > 0 && first <= seq {
+		return hot, nil
+	}
+	if first != 0 && len(hot) == 0 { // seq is beyond the head
+		return nil, nil
+	}
+	var found []uint64
+	next := seq
+	for len(found) < limit && (first == 0 || next < first) {
+		cs, err := j.o.Store.ChunksFrom(ctx, topic, next, 8)
+		if err != nil {
+			return nil, err
+		}
+		before := next
+		for _, c := range cs {
+			if c.First > next {
+				return nil, fmt.Errorf("journal: the index of %s lacks %d", topic, next)
+			}
+			if skip := next - c.First; skip < uint64(len(c.Positions)) {
+				found = append(found, c.Positions[skip:]...)
+				next += uint64(len(c.Positions)) - skip
+			}
+		}
+		if next == before {
+			break
+		}
+	}
+	if len(hot) > 0 && next >= first {
+		if over := next - first; over < uint64(len(hot)) {
+			found = append(found, hot[over:]...)
+		}
+	}
+	return found[:min(limit, len(found))], nil
+}
+
+// messagesAt reads the rows at ascending positions.
+func messagesAt(ctx context.Context, s Reader, positions []uint64) ([]*Message, error) {
+	rows, err := s.RowsAt(ctx, positions)
+	if err != nil {
+		return nil, err
+	}
+	if len(rows) != len(positions) {
+		return nil, fmt.Errorf("journal: %d of %d rows are missing", len(positions)-len(rows), len(positions))
+	}
+	ms := make([]*Message, len(rows))
+	for i, row := range rows {
+		r, err := decode(row)
+		if err != nil {
+			return nil, err
+		}
+		ms[i] = &r.Message
+	}
+	return ms, nil
+}

@@ -1,0 +1,227 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the database driver, pure Go
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// Options says where and how to keep the data.
+type Options struct {
+	Folder string // made with mode 0700 where it does not exist
+
+	// Synchronous is SQLite's setting of that name. "" is FULL: what was
+	// committed survives a power cut. Anything less loses acknowledged
+	// messages, and exists so that a test can see it happen.
+	Synchronous string
+}
+
+// Store is one open data folder.
+type Store struct {
+	queries        // reading, by the readers
+	path    string // static
+	lock    *os.File
+	write   *sql.DB // one connection
+	read    *sql.DB
+	batch   queries // writing, by the one connection; owned by the open Tx
+}
+
+// readers is how many snapshots can be read at once; more wait.
+const readers = 4
+
+// Open opens or makes the data folder.
+func Open(ctx context.Context, o Options) (*Store, error) {
+	if o.Synchronous == "" {
+		o.Synchronous = "FULL"
+	}
+	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	lock, err := lockFolder(o.Folder)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: filepath.Join(o.Folder, "kabar.db"), lock: lock}
+	if err := s.open(ctx, o); err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return s, nil
+}
+
+func lockFolder(folder string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("data folder: %w", err)
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("data folder %s is in use by another kabar: stop that one, or choose another folder with --data", folder)
+	}
+	return f, nil
+}
+
+func (s *Store) open(ctx context.Context, o Options) error {
+	var err error
+	if s.write, err = s.connect(1, "_txlock=immediate", pragma("synchronous", o.Synchronous), pragma("wal_autocheckpoint", "4000")); err != nil {
+		return err
+	}
+	if err := s.migrate(ctx); err != nil {
+		return err
+	}
+	if s.read, err = s.connect(readers, pragma("query_only", "1")); err != nil {
+		return err
+	}
+	s.queries = queries{db: s.read, stmts: &stmts{}}
+	s.batch = queries{db: s.write, stmts: &stmts{}}
+	return s.firstTime(ctx)
+}
+
+func pragma(name, value string) string {
+	return "_pragma=" + url.QueryEscape(name+"("+value+")")
+}
+
+func (s *Store) connect(conns int, params ...string) (*sql.DB, error) {
+	dsn := "file:" + s.path + "?" + pragma("journal_mode", "WAL") + "&" + pragma("busy_timeout", "10000") + "&" + pragma("foreign_keys", "0")
+	for _, p := range params {
+		dsn += "&" + p
+	}
+	db, err := sql.Open("sqlite", dsn)
+	if err != nil {
+		return nil, err
+	}
+	db.SetMaxOpenConns(conns)
+	db.SetMaxIdleConns(conns)
+	return db, nil
+}
+
+// migrate brings the schema up to this version's, and refuses a newer one.
+func (s *Store) migrate(ctx context.Context) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, s.write, files, goose.WithSlog(slog.New(slog.DiscardHandler)))
+	if err != nil {
+		return err
+	}
+	have, err := p.GetDBVersion(ctx)
+	if err != nil {
+		return fmt.Errorf("%s cannot be read: %w", s.path, err)
+	}
+	sources := p.ListSources()
+	if newest := sources[len(sources)-1].Version; have > newest {
+		return fmt.Errorf("%s was written by a newer kabar (schema %d, this one knows %d): run that version, or restore a backup of this one", s.path, have, newest)
+	}
+	if _, err := p.Up(ctx); err != nil {
+		return fmt.Errorf("%s: bringing the schema up to date: %w", s.path, err)
+	}
+	return nil
+}
+
+// Close ends the store. A batch that is open is lost.
+func (s *Store) Close() error {
+	var errs []error
+	for _, db := range []*sql.DB{s.read, s.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(append(errs, s.lock.Close())...)
+}
+
+// stmts are the prepared statements of one database handle, each prepared when
+// it is first used.
+type stmts struct {
+	m sync.Map // query string → *sql.Stmt
+}
+
+// queries runs statements on the readers or, inside a batch, on the writer.
+type queries struct {
+	db    *sql.DB
+	stmts *stmts
+	tx    *Tx // the batch whose savepoint a write opens, nil outside of one
+}
+
+func (q queries) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if st, ok := q.stmts.m.Load(query); ok {
+		return st.(*sql.Stmt), nil
+	}
+	st, err := q.db.PrepareContext(ctx, query)
+	if err != nil {
+		return nil, err
+	}
+	if first, taken := q.stmts.m.LoadOrStore(query, st); taken {
+		return first.(*sql.Stmt), st.Close()
+	}
+	return st, nil
+}
+
+// row reads one row into dest. found is false where there is none.
+func (q queries) row(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return false, err
+	}
+	err = st.QueryRowContext(ctx, args...).Scan(dest...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// rows calls scan for each row.
+func (q queries) rows(ctx context.Context, query string, args []any, scan func(scan func(dest ...any) error) error) error {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	rs, err := st.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer rs.Close()
+	for rs.Next() {
+		if err := scan(rs.Scan); err != nil {
+			return err
+		}
+	}
+	return rs.Err()
+}
+
+// exec writes, inside a batch only, and returns how many rows it touched.
+func (q queries) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	if q.tx == nil {
+		return 0, errors.New("store: writing outside of a batch")
+	}
+	if err := q.tx.touch(); err != nil {
+		return 0, err
+	}
+	return q.execRaw(ctx, query, args...)
+}
+
+func (q queries) execRaw(ctx context.Context, query string, args ...any) (int64, error) {
+	st, err := q.prepare(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	r, err := st.ExecContext(ctx, args...)
+	if err != nil {
+		return 0, err
+	}
+	return r.RowsAffected()
+}
