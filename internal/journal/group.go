@@ -206,13 +206,13 @@ func (g *group) fail() {
 }
 
 // finish hands the group's messages on, and then tells who waits.
-func (g *group) finish() {
+func (g *group) finish(sink func([]*Message)) {
 	if len(g.records) > 0 {
 		ms := make([]*Message, len(g.records))
 		for i, r := range g.records {
 			ms[i] = &r.Message
 		}
-		g.j.o.Sink(ms)
+		sink(ms)
 	}
 	for _, o := range g.ops {
 		o.pending.finish(o.result, o.err)

@@ -23,9 +23,6 @@ const (
 // Options says what a journal stands on.
 type Options struct {
 	Store Store
-	// Sink gets what is committed, in order, from one goroutine, before the
-	// change's Pending is done. It must not wait. nil: nobody listens.
-	Sink func([]*Message)
 	// RefAge and RefKeep bound what is remembered of keys; 0 is 24 h, and the
 	// last 1,000 of a scope.
 	RefAge  time.Duration
@@ -81,9 +78,6 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	}
 	if o.RefKeep == 0 {
 		o.RefKeep = 1000
-	}
-	if o.Sink == nil {
-		o.Sink = func([]*Message) {}
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -201,8 +195,10 @@ func (j *Journal) take() (ops []*op, more, closed bool) {
 }
 
 // Run writes until ctx ends, and then finishes what was accepted. It returns
-// when every Pending is done and the index is stored.
-func (j *Journal) Run(ctx context.Context) error {
+// when every Pending is done and the index is stored. sink gets what is
+// committed, in order, from one goroutine, before the change's Pending is done;
+// it must not wait.
+func (j *Journal) Run(ctx context.Context, sink func([]*Message)) error {
 	stop := context.AfterFunc(ctx, func() {
 		j.queueMu.Lock()
 		j.closed = true
@@ -214,7 +210,7 @@ func (j *Journal) Run(ctx context.Context) error {
 	go func() {
 		defer close(finished)
 		for g := range j.ready {
-			g.finish()
+			g.finish(sink)
 		}
 	}()
 	j.write()

@@ -26,13 +26,16 @@ type running struct {
 	stop   func()
 }
 
-func start(t testing.TB, folder string, o journal.Options, wrap func(journal.Store) journal.Store) *running {
+func start(t testing.TB, folder string, sink func([]*journal.Message), wrap func(journal.Store) journal.Store) *running {
 	t.Helper()
 	st, err := store.Open(t.Context(), store.Options{Folder: folder})
 	if err != nil {
 		t.Fatal(err)
 	}
-	o.Store = st
+	o := journal.Options{Store: st}
+	if sink == nil {
+		sink = func([]*journal.Message) {}
+	}
 	if wrap != nil {
 		o.Store = wrap(st)
 	}
@@ -42,7 +45,7 @@ func start(t testing.TB, folder string, o journal.Options, wrap func(journal.Sto
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx) }()
+	go func() { done <- j.Run(ctx, sink) }()
 	var once sync.Once
 	r := &running{Journal: j, folder: folder}
 	r.stop = func() {
@@ -88,7 +91,7 @@ func TestNumbersHaveNoHolesAndTheSinkComesFirst(t *testing.T) {
 	var mu sync.Mutex
 	heard := map[string]bool{}
 	var last uint64
-	j := start(t, t.TempDir(), journal.Options{Sink: func(ms []*journal.Message) {
+	j := start(t, t.TempDir(), func(ms []*journal.Message) {
 		mu.Lock()
 		defer mu.Unlock()
 		for _, m := range ms {
@@ -98,7 +101,7 @@ func TestNumbersHaveNoHolesAndTheSinkComesFirst(t *testing.T) {
 			}
 			last++
 		}
-	}}, nil)
+	}, nil)
 	var wg sync.WaitGroup
 	for w := range 8 {
 		wg.Go(func() {
@@ -125,7 +128,7 @@ func TestNumbersHaveNoHolesAndTheSinkComesFirst(t *testing.T) {
 }
 
 func TestAChangeThatFailsFailsAlone(t *testing.T) {
-	j := start(t, t.TempDir(), journal.Options{}, nil)
+	j := start(t, t.TempDir(), nil, nil)
 	no := status.Errorf(status.Forbidden, "NO", "no")
 	var ps []*journal.Pending
 	for i := range 30 {
@@ -152,7 +155,7 @@ func TestAChangeThatFailsFailsAlone(t *testing.T) {
 
 func TestAKeyHappensOnce(t *testing.T) {
 	folder := t.TempDir()
-	j := start(t, folder, journal.Options{}, nil)
+	j := start(t, folder, nil, nil)
 	key := journal.Key{Scope: "login/1", Ref: "a"}
 	var mu sync.Mutex
 	ids, repeats := map[string]int{}, 0
@@ -180,7 +183,7 @@ func TestAKeyHappensOnce(t *testing.T) {
 		t.Fatal("a refused key was remembered")
 	}
 	j.stop()
-	j = start(t, folder, journal.Options{}, nil)
+	j = start(t, folder, nil, nil)
 	r := must(t, j.DoOnce(key, say("other", "a")))
 	if !r.Repeated || ids[r.Messages[0].ID] == 0 || string(r.Messages[0].Data) != "x" || r.Messages[0].Seq("b") != 1 {
 		t.Fatalf("after a restart the key gave %+v", r)
@@ -192,7 +195,7 @@ func TestAKeyHappensOnce(t *testing.T) {
 
 func TestReadingAcrossWhatIsStoredAndWhatIsInMemory(t *testing.T) {
 	folder := t.TempDir()
-	j := start(t, folder, journal.Options{}, nil)
+	j := start(t, folder, nil, nil)
 	const n = 20000 // two entries each: the index is stored on the way, and the rest is hot
 	ps := make([]*journal.Pending, n)
 	for i := range ps {
@@ -240,8 +243,8 @@ func TestReadingAcrossWhatIsStoredAndWhatIsInMemory(t *testing.T) {
 	check(j.Journal)
 	killed := copyFolder(t, folder) // as a kill −9 leaves it: the newest rows are in no stored index
 	j.stop()
-	check(start(t, folder, journal.Options{}, nil).Journal)
-	check(start(t, killed, journal.Options{}, nil).Journal)
+	check(start(t, folder, nil, nil).Journal)
+	check(start(t, killed, nil, nil).Journal)
 }
 
 func copyFolder(t *testing.T, folder string) string {
@@ -260,7 +263,7 @@ func copyFolder(t *testing.T, folder string) string {
 }
 
 func TestFindByID(t *testing.T) {
-	j := start(t, t.TempDir(), journal.Options{}, nil)
+	j := start(t, t.TempDir(), nil, nil)
 	r := must(t, j.Do(say("hello", "a")))
 	m, err := j.Find(t.Context(), r.Messages[0].ID)
 	if err != nil || string(m.Data) != "hello" || m.From != 7 || !m.Time.Equal(r.Messages[0].Time) {
@@ -299,7 +302,7 @@ func (f failingBatch) Commit() error {
 func TestNothingIsAcknowledgedThatIsNotStored(t *testing.T) {
 	broken := false
 	heard := 0
-	j := start(t, t.TempDir(), journal.Options{Sink: func(ms []*journal.Message) { heard += len(ms) }},
+	j := start(t, t.TempDir(), func(ms []*journal.Message) { heard += len(ms) },
 		func(s journal.Store) journal.Store { return failing{s, &broken} })
 	must(t, j.Do(say("1", "a")))
 	broken = true
@@ -316,7 +319,7 @@ func TestNothingIsAcknowledgedThatIsNotStored(t *testing.T) {
 }
 
 func TestThenRunsInOrderAndAfterTheEndNothingIsTaken(t *testing.T) {
-	j := start(t, t.TempDir(), journal.Options{}, nil)
+	j := start(t, t.TempDir(), nil, nil)
 	var order []int
 	var wg sync.WaitGroup
 	for i := range 100 {

@@ -1,0 +1,135 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// ErrEnded is the answer to a session that rests on what has just ended.
+var ErrEnded = status.Errorf(status.Unauthenticated, "", "the login or token has ended; get a new one")
+
+// rememberEnded is how long an end is remembered: a session that was checked
+// before it and subscribes after it would otherwise live on.
+const rememberEnded = 5 * time.Minute
+
+// credentials knows every session, and what each rests on.
+type credentials struct {
+	ended atomic.Int64
+
+	mu      sync.Mutex
+	holders map[string]map[*Session]struct{} // guarded by mu
+	loose   map[*Session]struct{}            // guarded by mu: those that rest on nothing
+	over    map[string]time.Time             // guarded by mu: when a credential ended
+	until   map[*Session]struct{}            // guarded by mu: those that have an end
+}
+
+func (c *credentials) init() {
+	c.holders = map[string]map[*Session]struct{}{}
+	c.loose = map[*Session]struct{}{}
+	c.over = map[string]time.Time{}
+	c.until = map[*Session]struct{}{}
+}
+
+func (c *credentials) add(s *Session) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if s.Credential == "" {
+		c.loose[s] = struct{}{}
+	} else {
+		if _, over := c.over[s.Credential]; over {
+			return ErrEnded
+		}
+		set := c.holders[s.Credential]
+		if set == nil {
+			set = map[*Session]struct{}{}
+			c.holders[s.Credential] = set
+		}
+		set[s] = struct{}{}
+	}
+	if !s.Until.IsZero() {
+		c.until[s] = struct{}{}
+	}
+	return nil
+}
+
+func (c *credentials) remove(s *Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.loose, s)
+	delete(c.until, s)
+	if set := c.holders[s.Credential]; set != nil {
+		delete(set, s)
+		if len(set) == 0 {
+			delete(c.holders, s.Credential)
+		}
+	}
+}
+
+// end closes the sessions that rest on credential, and refuses new ones.
+func (c *credentials) end(credential string) {
+	c.mu.Lock()
+	c.over[credential] = time.Now()
+	closing := make([]*Session, 0, len(c.holders[credential]))
+	for s := range c.holders[credential] {
+		closing = append(closing, s)
+	}
+	c.mu.Unlock()
+	for _, s := range closing {
+		c.ended.Add(1)
+		s.Conn.Close(status.Unauthenticated.Close(), "the login or token has ended")
+	}
+}
+
+// expire closes sessions whose time is over, until ctx ends.
+func (c *credentials) expire(ctx context.Context) {
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			for _, s := range c.expired(now) {
+				c.ended.Add(1)
+				s.Conn.Close(status.Unauthenticated.Close(), "the login or token has expired")
+			}
+		}
+	}
+}
+
+func (c *credentials) expired(now time.Time) (closing []*Session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for s := range c.until {
+		if now.After(s.Until) {
+			closing = append(closing, s)
+			delete(c.until, s)
+		}
+	}
+	for name, at := range c.over {
+		if now.Sub(at) > rememberEnded {
+			delete(c.over, name)
+		}
+	}
+	return closing
+}
+
+// all is every session that is connected.
+func (c *credentials) all() []*Session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make([]*Session, 0, len(c.loose)+len(c.holders))
+	for s := range c.loose {
+		out = append(out, s)
+	}
+	for _, set := range c.holders {
+		for s := range set {
+			out = append(out, s)
+		}
+	}
+	return out
+}

@@ -1,0 +1,240 @@
+package hub
+
+import (
+	"context"
+	"hash/maphash"
+	"log/slog"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// Options says how a hub works. The zero value is right for most.
+type Options struct {
+	Shards    int           // 0: one a core
+	Ring      int           // bytes of the newest messages kept in memory; 0: 64 MiB, less than 0: none
+	Queue     int           // messages that may wait for a shard; 0: 65,536
+	Readers   int           // sessions that read from the log at once; 0: 4
+	Settle    time.Duration // least time between two presence messages of a topic; 0: 1 s
+	Retention func(topic string) uint64
+	// Retention is how many of a topic's newest messages can be asked for
+	// with After and Last, 0 for all. nil: all of all topics.
+	Log *slog.Logger // nil: slog.Default()
+}
+
+// Hub owns the shards and what is known of all sessions.
+type Hub struct {
+	// static
+	o      Options
+	log    Log
+	seed   maphash.Seed
+	shards []*shard
+	ring   *ring
+	work   *backlog
+	creds  credentials
+	counts counts
+}
+
+// counts are the hub's counters.
+type counts struct {
+	sessions, deliveries, fallbacks, skipped, behind, resumed, ended atomic.Int64
+}
+
+// Stats is what a hub holds and did.
+type Stats struct {
+	Sessions   int64 // connected now
+	Deliveries int64 // messages handed to live sessions, joined or not
+	Fallbacks  int64 // times a live session could not keep up
+	Skipped    int64 // messages lost by sessions that chose to
+	Behind     int64 // times a topic was read from the log, because its shard could not keep up
+	Resumed    int64 // sessions that caught up and became live
+	Ended      int64 // sessions closed because what they rested on ended
+}
+
+// New makes a hub that catches up from log.
+func New(log Log, o Options) *Hub {
+	if o.Shards == 0 {
+		o.Shards = runtime.GOMAXPROCS(0)
+	}
+	if o.Ring == 0 {
+		o.Ring = 64 << 20
+	}
+	if o.Queue == 0 {
+		o.Queue = 1 << 16
+	}
+	if o.Readers == 0 {
+		o.Readers = 4
+	}
+	if o.Settle == 0 {
+		o.Settle = time.Second
+	}
+	if o.Retention == nil {
+		o.Retention = func(string) uint64 { return 0 }
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	h := &Hub{o: o, log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog()}
+	h.creds.init()
+	for range o.Shards {
+		h.shards = append(h.shards, newShard(h))
+	}
+	return h
+}
+
+// Run works until ctx ends. Sessions that are left are forgotten, not closed:
+// Close does that.
+func (h *Hub) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, s := range h.shards {
+		wg.Go(func() { s.run(ctx) })
+	}
+	for range h.o.Readers {
+		wg.Go(func() { h.work.run(ctx) })
+	}
+	wg.Go(func() { h.creds.expire(ctx) })
+	wg.Wait()
+	return nil
+}
+
+func (h *Hub) shardOf(topic string) *shard {
+	return h.shards[maphash.String(h.seed, topic)%uint64(len(h.shards))]
+}
+
+// Publish hands committed messages to the shards, in order, and ends the
+// sessions whose credential ends with them. It does not wait.
+func (h *Hub) Publish(ms []*journal.Message) {
+	h.ring.add(ms)
+	per := make([][]item, len(h.shards))
+	for _, m := range ms {
+		for _, e := range m.Entries {
+			i := maphash.String(h.seed, e.Topic) % uint64(len(h.shards))
+			per[i] = append(per[i], item{topic: e.Topic, seq: e.Seq, message: m})
+		}
+	}
+	for i, items := range per {
+		if len(items) > 0 {
+			h.shards[i].box.put(items...)
+		}
+	}
+	for _, m := range ms {
+		if m.Ends != "" {
+			h.creds.end(m.Ends)
+		}
+	}
+}
+
+// Tell hands a message that is not kept to the live sessions of topic.
+func (h *Hub) Tell(topic string, m *journal.Message) {
+	h.shardOf(topic).box.put(item{topic: topic, message: m})
+}
+
+// Start is where in its topic a session begins.
+type Start struct {
+	kind startKind
+	n    uint64
+}
+
+type startKind byte
+
+const (
+	startNow startKind = iota
+	startAfter
+	startLast
+)
+
+// Now begins with what is said from now on.
+func Now() Start { return Start{} }
+
+// After begins with what follows seq; 0 is the beginning.
+func After(seq uint64) Start { return Start{startAfter, seq} }
+
+// Last begins with the newest n messages.
+func Last(n uint64) Start { return Start{startLast, n} }
+
+// GoneError says why a position cannot be served, and where the topic stands.
+type GoneError struct {
+	Reason string // "expired", "epoch", "ahead"
+	Head   uint64
+}
+
+func (e *GoneError) Error() string { return "that position cannot be served: " + e.Reason }
+
+// Unwrap makes it known to clients as a 410.
+func (e *GoneError) Unwrap() error {
+	return status.Errorf(status.Gone, e.Reason, "that position cannot be served (%s); the newest is %d", e.Reason, e.Head)
+}
+
+// Subscribe adds the session. When it returns, the session hears everything
+// that is published after; its connection may be sent to already. The error is
+// a *GoneError, ErrEnded, or the log's.
+func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
+	head, err := h.log.Head(ctx, s.Topic)
+	if err != nil {
+		return err
+	}
+	pos, err := h.start(s.Topic, from, head)
+	if err != nil {
+		return err
+	}
+	s.shard = h.shardOf(s.Topic)
+	s.pos.Store(pos)
+	if err := h.creds.add(s); err != nil {
+		return err
+	}
+	h.counts.sessions.Add(1)
+	s.shard.box.put(item{command: func(sh *shard) { sh.subscribe(s, head) }})
+	return nil
+}
+
+// start finds the position that from means, given the topic's head.
+func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
+	kept := h.o.Retention(topic)
+	if kept == 0 || kept > head {
+		kept = head
+	}
+	switch from.kind {
+	case startAfter:
+		if from.n > head {
+			return 0, &GoneError{"ahead", head}
+		}
+		if from.n < head-kept {
+			return 0, &GoneError{"expired", head}
+		}
+		return from.n, nil
+	case startLast:
+		return head - min(from.n, kept), nil
+	}
+	return head, nil
+}
+
+// Unsubscribe takes the session out. It may be called more than once.
+func (h *Hub) Unsubscribe(s *Session) {
+	if s.shard == nil || s.closed.Swap(true) {
+		return
+	}
+	h.counts.sessions.Add(-1)
+	h.creds.remove(s)
+	s.shard.box.put(item{command: func(sh *shard) { sh.unsubscribe(s) }})
+}
+
+// Close closes every session's connection with what why says for the i-th of n.
+func (h *Hub) Close(why func(i, n int) (code uint16, reason string)) {
+	all := h.creds.all()
+	for i, s := range all {
+		s.Conn.Close(why(i, len(all)))
+	}
+}
+
+// Stats is what the hub holds and did so far.
+func (h *Hub) Stats() Stats {
+	c := &h.counts
+	return Stats{
+		Sessions: c.sessions.Load(), Deliveries: c.deliveries.Load(), Fallbacks: c.fallbacks.Load(), Skipped: c.skipped.Load(),
+		Behind: c.behind.Load(), Resumed: c.resumed.Load(), Ended: h.creds.ended.Load(),
+	}
+}

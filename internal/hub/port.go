@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// Conn is one connected client's sending side: a WebSocket, an SSE stream, a
+// test's slice.
+type Conn interface {
+	// Send hands over encoded frames, all or none, without waiting. The bytes
+	// are the hub's again after it returns. false: there is no room; the
+	// session's Drained must be called once there is. A closed Conn says true.
+	Send(frames ...[]byte) bool
+	// Close ends the connection with a WebSocket close code, without waiting.
+	Close(code uint16, reason string)
+}
+
+// Format is how one dialect, with its options, writes messages. It is a pure
+// and comparable value: sessions of equal formats get the same bytes.
+type Format interface {
+	// Append appends the message as a Conn of this dialect sends it, or
+	// nothing where the dialect does not say it. seq is its number in the
+	// session's topic, 0 for what is not kept.
+	Append(dst []byte, m *journal.Message, seq uint64) []byte
+}
+
+// Log is the record that sessions catch up from; *journal.Journal is one.
+type Log interface {
+	Epoch() string
+	Head(ctx context.Context, topic string) (uint64, error)
+	Read(ctx context.Context, topic string, after uint64, limit int) ([]*journal.Message, error)
+}
+
+// Acked is up to where an owner has everything of a topic.
+type Acked struct {
+	Owner, Topic string // "login/4", "consumer/2/billing"
+	Seq          uint64
+}
+
+// Positions keeps acknowledged positions; the store does.
+type Positions interface {
+	Position(ctx context.Context, owner string) (seq uint64, ok bool, err error)
+	SavePositions(tx *journal.Tx, acked []Acked) error
+}

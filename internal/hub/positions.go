@@ -1,0 +1,108 @@
+package hub
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// saveEvery is how long an acknowledged position may be in memory only. One
+// that is lost with the process makes its owner hear a little again.
+const saveEvery = time.Second
+
+// Collector takes acknowledged positions and keeps the newest of each owner,
+// in one change a second for all.
+type Collector struct {
+	store   Positions // static
+	journal *journal.Journal
+	log     *slog.Logger
+
+	mu     sync.Mutex
+	acked  map[string]Acked // guarded by mu: not saved yet
+	saving map[string]Acked // guarded by mu: on their way
+}
+
+// NewCollector makes a collector; Run saves.
+func NewCollector(store Positions, j *journal.Journal, log *slog.Logger) *Collector {
+	return &Collector{store: store, journal: j, log: log, acked: map[string]Acked{}}
+}
+
+// Acked notes that owner has everything of its topic up to seq. It never moves
+// back, and does not wait.
+func (c *Collector) Acked(a Acked) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if have, ok := c.acked[a.Owner]; ok && have.Topic == a.Topic && have.Seq >= a.Seq {
+		return
+	}
+	if have, ok := c.saving[a.Owner]; ok && have.Topic == a.Topic && have.Seq >= a.Seq {
+		return
+	}
+	c.acked[a.Owner] = a
+}
+
+// Position is up to where owner has everything.
+func (c *Collector) Position(ctx context.Context, owner string) (seq uint64, ok bool, err error) {
+	c.mu.Lock()
+	a, found := c.acked[owner]
+	if !found {
+		a, found = c.saving[owner]
+	}
+	c.mu.Unlock()
+	if found {
+		return a.Seq, true, nil
+	}
+	return c.store.Position(ctx, owner)
+}
+
+// Begin gives an owner without a position one, durably: what is said from
+// there on is kept for it.
+func (c *Collector) Begin(ctx context.Context, a Acked) error {
+	_, err := c.journal.Do(c.change([]Acked{a})).Wait(ctx)
+	return err
+}
+
+func (c *Collector) change(acked []Acked) journal.Change {
+	return journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+		return nil, c.store.SavePositions(tx, acked)
+	})
+}
+
+// Run saves until ctx ends, and then once more.
+func (c *Collector) Run(ctx context.Context) error {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			c.save(context.WithoutCancel(ctx))
+			return nil
+		case <-tick.C:
+			c.save(ctx)
+		}
+	}
+}
+
+func (c *Collector) save(ctx context.Context) {
+	c.mu.Lock()
+	if len(c.acked) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	c.saving, c.acked = c.acked, map[string]Acked{}
+	all := make([]Acked, 0, len(c.saving))
+	for _, a := range c.saving {
+		all = append(all, a)
+	}
+	c.mu.Unlock()
+	_, err := c.journal.Do(c.change(all)).Wait(ctx)
+	if err != nil && ctx.Err() == nil {
+		c.log.Warn("acknowledged positions could not be saved; their owners may hear a little again", "error", err)
+	}
+	c.mu.Lock()
+	c.saving = nil
+	c.mu.Unlock()
+}

@@ -1,0 +1,98 @@
+package hub
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// Session is one client's hearing of one topic. Its exported fields are set
+// before Subscribe and never after.
+type Session struct {
+	Conn       Conn
+	Format     Format
+	Topic      string
+	User       uint64    // 0: nobody
+	Name       string    // under which presence knows it, "" for no name
+	Key        uint64    // does not hear messages with this Except; 0: hears all
+	Credential string    // closed with 4001 when a message Ends it; "": rests on none
+	Until      time.Time // closed with 4001 then; zero: never
+	Presence   bool      // hears who is here, who joined and who left
+	Skip       bool      // when too slow, loses what it missed instead of catching up
+
+	shard   *shard
+	group   atomic.Pointer[group] // set while live; changed by the shard
+	pos     atomic.Uint64         // changed by the shard while live, by the reader while catching up
+	state   atomic.Int32
+	drained atomic.Bool
+	closed  atomic.Bool
+	slow    atomic.Bool // fell back from live
+	index   int         // in group.sessions; owned by the shard
+}
+
+// A session is live, or it is catching up: reading, or waiting for its
+// connection to have room.
+const (
+	reading int32 = iota
+	waiting
+	live
+)
+
+// Position is up to which seq of its topic everything was handed to the
+// connection.
+func (s *Session) Position() uint64 {
+	// While a session is live its group's position is its own, which saves
+	// writing to each session. The shard takes a session out of the group
+	// before it moves the group past what that session did not get, so a
+	// position read while the group is still the session's is true for it.
+	if g := s.group.Load(); g != nil {
+		sent := g.sent.Load()
+		if s.group.Load() == g {
+			return max(sent, s.pos.Load())
+		}
+	}
+	return s.pos.Load()
+}
+
+// Drained says that the connection has room again after it refused.
+func (s *Session) Drained() {
+	s.drained.Store(true)
+	s.resume()
+}
+
+func (s *Session) resume() {
+	if s.state.CompareAndSwap(waiting, reading) {
+		s.drained.Store(false)
+		s.shard.hub.read(s)
+	}
+}
+
+// wait parks a session whose connection refused, until Drained. The room may
+// have come between the refusal and here.
+func (s *Session) wait() {
+	s.state.Store(waiting)
+	if s.drained.Load() {
+		s.resume()
+	}
+}
+
+// encode appends what of ms the session has not heard and may hear, and
+// returns the seq of the last.
+func (s *Session) encode(dst []byte, ms []*journal.Message, limit int) (frames []byte, last uint64) {
+	last = s.pos.Load()
+	for _, m := range ms {
+		seq := m.Seq(s.Topic)
+		if seq <= last {
+			continue
+		}
+		if m.Except == 0 || m.Except != s.Key {
+			dst = s.Format.Append(dst, m, seq)
+		}
+		last = seq
+		if len(dst) >= limit {
+			break
+		}
+	}
+	return dst, last
+}

@@ -1,0 +1,29 @@
+package store
+
+import (
+	"context"
+
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// Position is up to where an owner has everything, ok false where it never said.
+func (s *Store) Position(ctx context.Context, owner string) (seq uint64, ok bool, err error) {
+	ok, err = s.row(ctx, "SELECT seq FROM positions WHERE owner = ?", []any{owner}, &seq)
+	return seq, ok, err
+}
+
+// SavePositions writes positions; an owner's topic may change, its position in
+// one topic never moves back.
+func (s *Store) SavePositions(tx *journal.Tx, acked []hub.Acked) error {
+	t := In(tx)
+	for _, a := range acked {
+		if _, err := t.exec(background, `INSERT INTO positions (owner, topic, seq, at) VALUES (?, ?, ?, ?)
+			ON CONFLICT (owner) DO UPDATE SET topic = excluded.topic, at = excluded.at,
+			seq = CASE WHEN topic = excluded.topic THEN max(seq, excluded.seq) ELSE excluded.seq END`,
+			a.Owner, a.Topic, int64(a.Seq), tx.Now().UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
