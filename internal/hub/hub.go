@@ -4,6 +4,7 @@ import (
 	"context"
 	"hash/maphash"
 	"log/slog"
+	"math"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -22,9 +23,12 @@ type Options struct {
 	Settle    time.Duration // least time between two presence messages of a topic; 0: 1 s
 	Retention func(topic string) uint64
 	// Retention is how many of a topic's newest messages can be asked for
-	// with After and Last, 0 for all. nil: all of all topics.
+	// with After and Last; All for every one. nil: all of all topics.
 	Log *slog.Logger // nil: slog.Default()
 }
+
+// All is the Retention of a topic that keeps everything.
+const All = math.MaxUint64
 
 // Hub owns the shards and what is known of all sessions.
 type Hub struct {
@@ -73,7 +77,7 @@ func New(log Log, o Options) *Hub {
 		o.Settle = time.Second
 	}
 	if o.Retention == nil {
-		o.Retention = func(string) uint64 { return 0 }
+		o.Retention = func(string) uint64 { return All }
 	}
 	if o.Log == nil {
 		o.Log = slog.Default()
@@ -193,10 +197,7 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
 
 // start finds the position that from means, given the topic's head.
 func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
-	kept := h.o.Retention(topic)
-	if kept == 0 || kept > head {
-		kept = head
-	}
+	kept := min(h.o.Retention(topic), head)
 	switch from.kind {
 	case startAfter:
 		if from.n > head {

@@ -1,0 +1,54 @@
+# Two targets are enough to begin: `make run` and `make test`.
+
+GO        ?= go
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+KILLS     ?= 30
+FUZZTIME  ?= 10s
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: ## Try Kabar out: accounts, an instance and a feed to play with, in a temporary folder.
+	$(GO) run ./cmd/kabar demo
+
+.PHONY: test
+test: deps fmt ## Test everything, with the race detector, a real browser and real clients.
+	$(GO) vet ./...
+	$(GO) test -race -timeout 20m ./...
+
+.PHONY: deps
+deps: ## Install what the tests need (a C compiler, Node, npm packages, Chromium), or say how to.
+	@scripts/deps.sh
+
+.PHONY: fmt
+fmt: ## Say which files gofmt would change.
+	@scripts/gofmt.sh
+
+.PHONY: lint
+lint: ## Run the linters of .golangci.yml. The first time they are downloaded and built.
+	$(GO) run $(LINT) run
+
+.PHONY: soak
+soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message.
+	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
+
+.PHONY: bench
+bench: ## Run the benchmarks.
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+
+.PHONY: fuzz
+fuzz: ## Fuzz every target for FUZZTIME (10s).
+	@scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: build
+build: ## Build the programs into bin/, static.
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+.PHONY: clean
+clean: ## Take away what was built and installed here.
+	rm -rf bin e2e/node_modules

@@ -1,0 +1,64 @@
+// Command kabar is the realtime server: kabar demo to try it, kabar serve to
+// run it. It reads the configuration and wires the packages together; it
+// decides nothing.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/kabar-io/kabar/internal/config"
+)
+
+// version is set when a release is built.
+var version = "dev"
+
+type cli struct {
+	Serve   serveCmd        `cmd:"" help:"Run the server."`
+	Demo    demoCmd         `cmd:"" help:"Try it: a server with two people, an instance and a feed, in a temporary folder."`
+	Publish publishCmd      `cmd:"" help:"Publish through a running server."`
+	Config  config.Commands `cmd:"" help:"Check the configuration, or show it."`
+	Version versionCmd      `cmd:"" help:"Print the version."`
+}
+
+type versionCmd struct{}
+
+func (versionCmd) Run(out io.Writer) error {
+	_, err := fmt.Fprintln(out, "kabar", version)
+	return err
+}
+
+func main() {
+	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
+}
+
+// run is the whole program; it returns the exit status.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
+	// A second signal ends the process at once: it finds no handler any more.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	var c cli
+	cmd, err := config.Load(&c, config.Input{Args: args, Environ: environ, Stdout: stdout, Stderr: stderr},
+		kong.Name("kabar"), kong.Description("A realtime WebSocket server: one hub, many gateways."),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(stdout, (*io.Writer)(nil)))
+	if errors.Is(err, config.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return 2
+	}
+	if err := cmd.Run(); err != nil {
+		fmt.Fprintln(stderr, "kabar:", err)
+		return 1
+	}
+	return 0
+}

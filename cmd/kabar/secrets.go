@@ -1,0 +1,41 @@
+package main
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// secret reads a secret of the data folder, and makes it at the first start: a
+// file that only its owner can read.
+func secret(folder, name string) (string, error) {
+	path := filepath.Join(folder, name)
+	b, err := os.ReadFile(path)
+	if err == nil {
+		text := strings.TrimSpace(string(b))
+		if len(text) < 32 {
+			return "", fmt.Errorf("%s is damaged: it holds %d characters and should hold 32 or more; put it back from a backup, or remove it to have a new one made (what was signed with it is then worth nothing)", path, len(text))
+		}
+		return text, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return "", err
+	}
+	raw := make([]byte, 32)
+	_, _ = rand.Read(raw)
+	text := hex.EncodeToString(raw)
+	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.WriteString(text + "\n")
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return "", err
+	}
+	return text, os.Rename(path+".new", path)
+}

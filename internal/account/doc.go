@@ -1,0 +1,12 @@
+// Package account owns the people: users and their names, passwords, logins
+// and the tokens that rest on them, one-time codes, and notices to a person or
+// to all.
+//
+// It promises: names and addresses are unique without case; a login is a row,
+// and a token is worth what its row says at this moment; a one-time code wins
+// once; what ends a login says so in its owner's inbox, with the credential
+// whose sessions end. Only hashes of secrets are stored. A wrong password costs
+// the same as an unknown name, and guessing is bounded.
+//
+// It never knows a friend, a room, a dialect or SQL.
+package account

@@ -1,0 +1,93 @@
+package account
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// Limit is how many in how long, refilled evenly. The zero Limit is off.
+type Limit struct {
+	N   int
+	Per time.Duration
+}
+
+// maxBuckets bounds a limiter's memory: past it the least lately used half is
+// forgotten. Flushing somebody's bucket out takes more tries than waiting.
+const maxBuckets = 1 << 16
+
+type bucket struct {
+	used float64
+	at   time.Time
+}
+
+// limiter counts by key.
+type limiter struct {
+	limit Limit // static
+
+	mu       sync.Mutex
+	now, old map[string]bucket // guarded by mu; old is the generation before
+}
+
+func newLimiter(l Limit) *limiter { return &limiter{limit: l, now: map[string]bucket{}} }
+
+func (l *limiter) off(key string) bool { return key == "" || l.limit.N <= 0 || l.limit.Per <= 0 }
+
+// add changes what key has used by n, and says whether that was within the
+// limit; where it was not, nothing is used. n 0 only asks whether one more is.
+// A bucket that is asked for counts as used lately.
+func (l *limiter) add(key string, n float64, now time.Time) bool {
+	if l.off(key) {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.now[key]
+	if !ok {
+		b = l.old[key]
+	}
+	if past := now.Sub(b.at); past > 0 {
+		b.used -= past.Seconds() * float64(l.limit.N) / l.limit.Per.Seconds()
+		b.at = now
+	}
+	b.used = max(b.used, 0)
+	// What time refilled may miss a whole by a rounding error.
+	within := n < 0 || b.used+max(n, 1) <= float64(l.limit.N)+1e-6
+	if within {
+		b.used = max(b.used+n, 0)
+	}
+	if b.used == 0 { // like one that nobody knows
+		delete(l.now, key)
+		delete(l.old, key)
+		return within
+	}
+	if !ok && len(l.now) >= maxBuckets/2 {
+		l.old, l.now = l.now, map[string]bucket{}
+	}
+	l.now[key] = b
+	return within
+}
+
+func (l *limiter) take(key string, now time.Time) bool { return l.add(key, 1, now) }
+func (l *limiter) free(key string, now time.Time) bool { return l.add(key, 0, now) }
+func (l *limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
+
+// origin is what an address counts as: without its port, and of IPv6 the 64
+// bits that one customer gets, since the rest is his to choose.
+func origin(address string) string {
+	a, err := netip.ParseAddr(address)
+	if err != nil {
+		ap, err := netip.ParseAddrPort(address)
+		if err != nil {
+			return address
+		}
+		a = ap.Addr()
+	}
+	a = a.Unmap().WithZone("")
+	if a.Is6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}

@@ -1,0 +1,121 @@
+package api
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// Options says what the API stands on and how it is set.
+type Options struct {
+	Edge     *gateway.Edge
+	Journal  *journal.Journal
+	Hub      *hub.Hub
+	Sockets  *ws.Server
+	Accounts *account.Service
+	Chats    *chat.Service
+
+	AdminKey      string
+	MetricsPublic bool
+	Version       string
+	Refused       map[string]func() int64 // frames that were not carried out, by gateway
+}
+
+// API is the routes.
+type API struct {
+	o     Options  // static
+	admin [32]byte // of the administrator's key: hashes of equal length compare in constant time
+}
+
+// New makes the API.
+func New(o Options) *API {
+	return &API{o: o, admin: sha256.Sum256([]byte(o.AdminKey))}
+}
+
+// Handle adds the routes to a mux.
+func (a *API) Handle(mux *http.ServeMux) {
+	route := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
+		mux.Handle(pattern, a.o.Edge.Origins.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := h(w, r); err != nil {
+				a.fail(w, r, err)
+			}
+		}), func(w http.ResponseWriter, r *http.Request) {
+			a.fail(w, r, status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration"))
+		}))
+	}
+	route("OPTIONS /v1/{route...}", func(w http.ResponseWriter, _ *http.Request) error {
+		w.WriteHeader(http.StatusNoContent)
+		return nil
+	})
+	route("POST /v1/publish", a.publish)
+	route("GET /healthz", a.healthz)
+	route("GET /readyz", a.readyz)
+	route("GET /metrics", a.metrics())
+}
+
+// IsAdmin says whether a request carries the administrator's key, as apikey or
+// as Bearer.
+func (a *API) IsAdmin(r *http.Request) bool {
+	key := r.Header.Get("apikey")
+	if key == "" {
+		scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if strings.EqualFold(scheme, "Bearer") {
+			key = strings.TrimSpace(rest)
+		}
+	}
+	given := sha256.Sum256([]byte(key))
+	return a.o.AdminKey != "" && subtle.ConstantTimeCompare(given[:], a.admin[:]) == 1
+}
+
+func (a *API) mustAdmin(r *http.Request) error {
+	if !a.IsAdmin(r) {
+		return status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key> or Authorization: Bearer <key>")
+	}
+	return nil
+}
+
+// key is what makes a request with an Idempotency-Key happen once.
+func key(r *http.Request, scope string) (journal.Key, error) {
+	k := r.Header.Get("Idempotency-Key")
+	if len(k) > 255 {
+		return journal.Key{}, status.Errorf(status.Invalid, "BAD_KEY", "the Idempotency-Key may have 255 bytes")
+	}
+	if k == "" {
+		return journal.Key{}, nil
+	}
+	return journal.Key{Scope: scope, Ref: k}, nil
+}
+
+// problem is an error body as RFC 9457 has it.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Code   string `json:"code"`
+}
+
+func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
+	e := status.Of(err)
+	if e.Code == status.Internal && !errors.Is(err, r.Context().Err()) {
+		a.o.Edge.Log.Error("a request failed", "gateway", "api", "route", r.Pattern, "error", err)
+	}
+	b := gateway.JSON(problem{
+		Type: "urn:kabar:problem:" + strings.ToLower(strings.ReplaceAll(e.Reason, "_", "-")), Title: http.StatusText(e.HTTP()),
+		Status: e.HTTP(), Detail: e.Message, Code: e.Reason,
+	})
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(e.HTTP())
+	_, _ = w.Write(b.Bytes)
+}

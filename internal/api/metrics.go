@@ -1,0 +1,90 @@
+package api
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metrics is GET /metrics for Prometheus. The packages count; this reads.
+func (a *API) metrics() func(w http.ResponseWriter, r *http.Request) error {
+	reg := prometheus.NewRegistry()
+	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), reader{a})
+	h := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if !a.o.MetricsPublic {
+			if err := a.mustAdmin(r); err != nil {
+				return err
+			}
+		}
+		h.ServeHTTP(w, r)
+		return nil
+	}
+}
+
+// reader reads the counters of the packages at each scrape.
+type reader struct{ a *API }
+
+// Describe describes nothing: what is collected is known from what it says.
+func (reader) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads every counter.
+func (c reader) Collect(out chan<- prometheus.Metric) {
+	put := func(kind prometheus.ValueType, name, help string, v float64, labels ...string) {
+		var names, values []string
+		for i := 0; i+1 < len(labels); i += 2 {
+			names, values = append(names, labels[i]), append(values, labels[i+1])
+		}
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc("kabar_"+name, help, names, nil), kind, v, values...)
+	}
+	count := func(name, help string, v uint64, labels ...string) {
+		put(prometheus.CounterValue, name, help, float64(v), labels...)
+	}
+	o := c.a.o
+	put(prometheus.GaugeValue, "build_info", "Always 1.", 1, "version", o.Version)
+
+	j := o.Journal.Stats()
+	healthy := 1.0
+	if o.Journal.Health() != nil {
+		healthy = 0
+	}
+	put(prometheus.GaugeValue, "journal_healthy", "1 while what is said can be stored.", healthy)
+	count("journal_commits_total", "Transactions committed.", j.Commits)
+	count("journal_changes_total", "Changes handed over and settled.", j.Changes)
+	count("journal_messages_total", "Messages made durable.", j.Messages)
+	count("journal_refused_total", "Changes that were refused by a rule.", j.Refused)
+	count("journal_repeated_total", "Changes whose key was known, and that did nothing.", j.Repeated)
+	count("journal_failures_total", "Transactions that could not be stored.", j.Failures)
+
+	h := o.Hub.Stats()
+	put(prometheus.GaugeValue, "hub_sessions", "Sessions connected now.", float64(h.Sessions))
+	count("hub_deliveries_total", "Messages handed to live sessions.", uint64(h.Deliveries))
+	count("hub_fallbacks_total", "Times a live session could not keep up and went on from the log.", uint64(h.Fallbacks))
+	count("hub_resumed_total", "Sessions that caught up and became live.", uint64(h.Resumed))
+	count("hub_skipped_total", "Messages lost by sessions that asked to skip.", uint64(h.Skipped))
+	count("hub_behind_total", "Times a topic was read from the log because its shard was behind.", uint64(h.Behind))
+	count("hub_ended_total", "Sessions closed because what they rested on ended.", uint64(h.Ended))
+
+	s := o.Sockets.Stats()
+	put(prometheus.GaugeValue, "ws_open", "WebSocket connections now.", float64(s.Open))
+	count("ws_accepted_total", "Upgrades answered.", s.Accepted)
+	count("ws_refused_total", "Upgrades refused.", s.Refused)
+	count("ws_messages_received_total", "Messages from clients.", s.MessagesIn)
+	count("ws_messages_sent_total", "Messages to clients.", s.MessagesOut)
+	count("ws_received_bytes_total", "Bytes from clients.", s.BytesIn)
+	count("ws_sent_bytes_total", "Bytes to clients.", s.BytesOut)
+	count("ws_pings_total", "Pings sent.", s.Pings)
+	count("ws_queue_full_total", "Sends refused for a full queue.", s.Drops)
+	count("ws_stalled_total", "Connections closed because they took nothing.", s.Stalls)
+	for code, n := range s.Closes {
+		count("ws_closed_total", "Connections that ended, by close code.", n, "code", strconv.Itoa(int(code)))
+	}
+
+	count("limit_connections_total", "Connections refused because their address had too many.", uint64(o.Edge.Places.Refused.Load()))
+	for gateway, refused := range o.Refused {
+		count("frames_refused_total", "Frames that were not carried out.", uint64(refused()), "gateway", gateway)
+	}
+}

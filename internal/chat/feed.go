@@ -1,0 +1,61 @@
+package chat
+
+import (
+	"encoding/json"
+	"unicode/utf8"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// FeedTopic is the topic of the one stream for everybody. Notices to all
+// (account.KindNotice) stand in it too.
+const FeedTopic = account.FeedTopic
+
+// KindLine is somebody's line on the feed; its Data is a Line.
+const KindLine = "line.spoken"
+
+// Line is what somebody said to everybody.
+type Line struct {
+	Name string `json:"name,omitempty"` // of who said it, "" for nobody in particular
+	Text string `json:"text"`
+}
+
+// Speaker is who says a line.
+type Speaker struct {
+	User uint64 // 0: no account
+	Name string
+	Key  uint64 // of the session that does not hear it itself
+}
+
+var (
+	errLineEmpty = status.Errorf(status.Invalid, "TEXT_REQUIRED", "the line is empty")
+	errLineUTF8  = status.Errorf(status.Invalid, "TEXT_INVALID", "the line is not valid UTF-8")
+)
+
+// Speak says a line to everybody. Whether the speaker may is the
+// configuration's to say, and the caller's to ask before. With a key it is
+// said once.
+func (s *Service) Speak(by Speaker, text string, key journal.Key) *journal.Pending {
+	return s.o.Journal.DoOnce(key, journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+		switch {
+		case text == "":
+			return nil, errLineEmpty
+		case !utf8.ValidString(text):
+			return nil, errLineUTF8
+		}
+		data, err := json.Marshal(Line{Name: by.Name, Text: text})
+		return []*journal.Message{{
+			Kind: KindLine, From: by.User, Except: by.Key, Entries: journal.To(FeedTopic), Data: data,
+		}}, err
+	}))
+}
+
+// Announce puts a notice on the feed, and nowhere else.
+func (s *Service) Announce(text string, key journal.Key) *journal.Pending {
+	return s.o.Journal.DoOnce(key, journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+		data, err := account.NoticeData(text)
+		return []*journal.Message{{Kind: account.KindNotice, Entries: journal.To(FeedTopic), Data: data}}, err
+	}))
+}

@@ -1,0 +1,41 @@
+package gateway
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// Cookie is the one session cookie of all gateways.
+const Cookie = "gen_app_auth_token"
+
+// Token is the login's token that a request carries: in Authorization, as
+// "Bearer <token>" or bare, or in the session cookie. "" where it has none.
+func Token(h http.Header) string {
+	if a := strings.TrimSpace(h.Get("Authorization")); a != "" {
+		if scheme, rest, ok := strings.Cut(a, " "); ok {
+			if strings.EqualFold(scheme, "Bearer") {
+				return strings.TrimSpace(rest)
+			}
+			return ""
+		}
+		return a
+	}
+	r := http.Request{Header: h}
+	if c, err := r.Cookie(Cookie); err == nil {
+		return c.Value
+	}
+	return ""
+}
+
+// UpgradeToken is Token of an upgrade.
+func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) }
+
+// SetCookie gives the session cookie to a browser; an empty token takes it away.
+func SetCookie(w http.ResponseWriter, r *http.Request, token string) {
+	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
+	if token == "" {
+		c.MaxAge = -1
+	}
+	http.SetCookie(w, c)
+}

@@ -1,0 +1,146 @@
+package direct
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// upgradeTime bounds what an upgrade may wait for the store.
+const upgradeTime = 10 * time.Second
+
+// socket is one person's connection.
+type socket struct {
+	gateway.Socket
+	g     *Gateway      // static
+	login account.Login // owned by the reading side
+}
+
+// Accept answers GET /ws/connect.
+func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+	s, err := g.connect(r, c)
+	if err != nil {
+		return nil, nil, gateway.Refuse(r, err, gateway.JSON(g.body(err)))
+	}
+	return s, &g.o.Limits, nil
+}
+
+func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
+	defer cancel()
+	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
+		return nil, errOrigin
+	}
+	q := r.Query()
+	code := q.Get("auth")
+	if code == "" {
+		return nil, status.Errorf(status.Invalid, "NO_CODE", "the query lacks auth=<code>; get one at /ws/auth")
+	}
+	u, l, err := g.o.Accounts.Spend(ctx, code, gateway.Host(r.RemoteAddr))
+	if err != nil {
+		return nil, err
+	}
+	from, err := g.from(ctx, q.Get("after"), l)
+	if err != nil {
+		return nil, err
+	}
+	f := Format{User: u.ID, Devices: q.Get("devices") == "1"}
+	if q.Has("after") || q.Get("epoch") == "1" {
+		f.Epoch = g.o.Edge.Epoch
+	}
+	credential := account.LoginCredential(l.ID)
+	s := &socket{g: g, login: l}
+	s.Session = hub.Session{
+		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID, Credential: credential,
+	}
+	return s, s.Open(ctx, g.o.Edge, c, credential, from)
+}
+
+// from is where after= begins: an id of a message in the inbox, or a position.
+func (g *Gateway) from(ctx context.Context, after string, l account.Login) (hub.Start, error) {
+	if strings.Contains(after, "-") {
+		m, err := g.o.Journal.Find(ctx, after)
+		if err != nil && !errors.Is(err, journal.ErrNoMessage) {
+			return hub.Start{}, err
+		}
+		if err == nil {
+			if seq := m.Seq(account.Inbox(l.User)); seq != 0 {
+				return hub.After(seq), nil
+			}
+		}
+		head, err := g.o.Journal.Head(ctx, account.Inbox(l.User))
+		return hub.Start{}, errors.Join(err, &hub.GoneError{Reason: "expired", Head: head})
+	}
+	return g.o.Edge.Resume(ctx, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
+}
+
+// OnMessage takes a frame.
+func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
+	s.touch(c)
+	if k != ws.Text {
+		s.refuse(t, &refusal{message: notRecognized + "frames are text", code: "BINARY"})
+		return
+	}
+	m, bad := decode(p, s.g.o.Text)
+	if bad != nil {
+		s.refuse(t, bad)
+		return
+	}
+	var key journal.Key
+	if m.ref != "" {
+		key = journal.Key{Scope: s.Credential, Ref: m.ref}
+	}
+	c.Acquire()
+	s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.login.ID, Text: m.text}, key).Then(func(r journal.Result, err error) {
+		defer c.Release()
+		switch {
+		case err != nil:
+			c.Send(ws.AppendText(nil, appendError(nil, s.refusal(err, m.ref))))
+		case m.ref != "":
+			c.Send(appendAck(nil, m.ref, r.Messages[0]))
+		}
+	})
+}
+
+func (s *socket) refuse(t *ws.Turn, r *refusal) {
+	s.g.refused.Add(1)
+	t.Reply(ws.Text, appendError(nil, r))
+}
+
+// refusal puts a refusal of the core into words that clients know.
+func (s *socket) refusal(err error, ref string) *refusal {
+	e := status.Of(err)
+	s.g.refused.Add(1)
+	switch {
+	case errors.Is(err, chat.ErrNotFriends), errors.Is(err, chat.ErrBlocked), errors.Is(err, chat.ErrBlocking):
+		// One answer for all three: whoever is blocked is not told.
+		return &refusal{notFriends, "NOT_FRIENDS", ref}
+	case e.Code == status.Internal:
+		s.g.o.Edge.Log.Error("a message was not stored", "gateway", "direct", "error", err)
+	}
+	return &refusal{"error : " + e.Message, e.Reason, ref}
+}
+
+// OnPong acknowledges, and keeps the login alive.
+func (s *socket) OnPong(c *ws.Conn, p []byte) {
+	s.touch(c)
+	s.Socket.OnPong(c, bytes.TrimSpace(p))
+}
+
+// touch keeps the login alive, and ends the connection with it.
+func (s *socket) touch(c *ws.Conn) {
+	s.login = s.g.o.Accounts.Touch(s.login)
+	if time.Now().After(s.login.Expires) {
+		c.Close(status.Unauthenticated.Close(), account.ErrLoginEnded.Message)
+	}
+}

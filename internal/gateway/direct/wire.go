@@ -1,0 +1,255 @@
+package direct
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// The types of frames.
+const (
+	typeError         = -1
+	typeMessage       = 0
+	typeIncoming      = 1
+	typeNotification  = 2
+	typeFriendRequest = 3
+	typeAck           = 4
+	typeSent          = 5
+)
+
+// Wordings of ERROR that clients know, misspelling included.
+const (
+	notRecognized = "Data not recognized | "
+	notMessage    = "Data is not Type MessageData | "
+	notAMap       = notMessage + "Data is not a map"
+	noText        = notMessage + "Message not found"
+	textNotString = notMessage + "Message is not a string"
+	noDestination = notMessage + "Message destination not found"
+	toNotUint     = notMessage + "Detination is not uint"
+	tooLong       = "Message limit reached. Get : %d limit is %d"
+	notFriends    = "error : Room not found. maybe you are not friend right now"
+)
+
+// maxNumber is the first integer that JSON's numbers cannot be trusted with.
+const maxNumber = 1 << 53
+
+// maxRef bounds what is remembered for a client.
+const maxRef = 128
+
+// message is a MESSAGE frame.
+type message struct {
+	to   uint64
+	text string
+	ref  string // "" where the frame had none
+}
+
+// refusal is what is wrong with a frame.
+type refusal struct {
+	message string // a wording that clients know
+	code    string // ours, stable
+	ref     string
+}
+
+var bom = []byte("\ufeff")
+
+// decode reads a client's text frame. limit is how many bytes the text may have.
+func decode(p []byte, limit int) (message, *refusal) {
+	var f struct {
+		Type json.RawMessage `json:"type"`
+		Data json.RawMessage `json:"data"`
+		Ref  json.RawMessage `json:"ref"`
+	}
+	if err := json.Unmarshal(bytes.TrimPrefix(p, bom), &f); err != nil {
+		return message{}, &refusal{notRecognized + jsonFault(err), "NOT_JSON", ""}
+	}
+	var m message
+	if f.Ref != nil && string(f.Ref) != "null" {
+		if json.Unmarshal(f.Ref, &m.ref) != nil || m.ref == "" || len(m.ref) > maxRef {
+			return m, &refusal{notRecognized + fmt.Sprintf("ref must be a string of 1 to %d bytes", maxRef), "BAD_REF", ""}
+		}
+	}
+	if f.Type != nil {
+		if n, err := strconv.ParseInt(string(f.Type), 10, 64); err != nil {
+			return m, &refusal{notRecognized + "type must be a whole number", "BAD_TYPE", m.ref}
+		} else if n != typeMessage {
+			return m, &refusal{notRecognized + fmt.Sprintf("type %d cannot be sent", n), "UNKNOWN_TYPE", m.ref}
+		}
+	}
+	return m, m.data(f.Data, limit)
+}
+
+// data reads the data of a MESSAGE.
+func (m *message) data(raw json.RawMessage, limit int) *refusal {
+	var d struct {
+		To      json.RawMessage `json:"to"`
+		Message json.RawMessage `json:"message"`
+	}
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &d) != nil {
+		return &refusal{notAMap, "BAD_DATA", m.ref}
+	}
+	if d.Message == nil {
+		return &refusal{noText, "BAD_MESSAGE", m.ref}
+	}
+	if d.Message[0] != '"' || json.Unmarshal(d.Message, &m.text) != nil {
+		return &refusal{textNotString, "BAD_MESSAGE", m.ref}
+	}
+	if d.To == nil {
+		return &refusal{noDestination, "BAD_TO", m.ref}
+	}
+	to, err := strconv.ParseUint(string(d.To), 10, 64)
+	if err != nil || to >= maxNumber {
+		return &refusal{toNotUint, "BAD_TO", m.ref}
+	}
+	m.to = to
+	if len(m.text) > limit {
+		return &refusal{fmt.Sprintf(tooLong, len(m.text), limit), "TEXT_TOO_LONG", m.ref}
+	}
+	return nil
+}
+
+func jsonFault(err error) string {
+	if s, ok := err.(*json.SyntaxError); ok {
+		return fmt.Sprintf("%v at byte %d", err, s.Offset)
+	}
+	return "the frame must be an object"
+}
+
+// Format writes what concerns one person, as their connections hear it.
+type Format struct {
+	User    uint64 // whose inbox it is
+	Devices bool   // with what they sent themselves
+	Epoch   string // frames carry seq and this epoch; "" for neither
+}
+
+// Append writes a message of the person's inbox as a frame, or nothing.
+func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
+	b := f.encode(m)
+	if b == nil {
+		return dst
+	}
+	if f.Epoch != "" && seq != 0 {
+		b = append(b, `,"seq":`...)
+		b = strconv.AppendUint(b, seq, 10)
+		b = append(b, `,"epoch":`...)
+		b = gateway.AppendString(b, f.Epoch)
+	}
+	return ws.AppendText(dst, append(b, '}'))
+}
+
+// encode writes a frame but for its closing brace, nil where there is nothing
+// to say.
+func (f Format) encode(m *journal.Message) []byte {
+	switch m.Kind {
+	case chat.KindMessage:
+		var d chat.MessageSent
+		if json.Unmarshal(m.Data, &d) != nil {
+			return nil
+		}
+		switch {
+		case d.To == f.User && m.From != f.User:
+			b := open(typeIncoming, len(d.Text)+160)
+			b = append(b, `"from":`...)
+			b = strconv.AppendUint(b, m.From, 10)
+			return said(b, &d, m)
+		case f.Devices && m.From == f.User:
+			b := open(typeSent, len(d.Text)+160)
+			b = append(b, `"to":`...)
+			b = strconv.AppendUint(b, d.To, 10)
+			return said(b, &d, m)
+		}
+	case account.KindNotice:
+		var d account.Notice
+		if json.Unmarshal(m.Data, &d) == nil {
+			return notification(d.Text, "notice", 0)
+		}
+	default:
+		return f.friend(m)
+	}
+	return nil
+}
+
+// friend writes what happens between people who are or might be friends, to
+// the one who did not do it.
+func (f Format) friend(m *journal.Message) []byte {
+	words, known := friendWords[m.Kind]
+	if !known || m.From == f.User {
+		return nil
+	}
+	var d chat.FriendEvent
+	if json.Unmarshal(m.Data, &d) != nil {
+		return nil
+	}
+	if m.Kind == chat.KindRequested {
+		b := append(open(typeFriendRequest, 64), `"from":`...)
+		return append(strconv.AppendUint(b, m.From, 10), '}')
+	}
+	return notification(d.By.Name+words.text, words.kind, m.From)
+}
+
+var friendWords = map[string]struct{ kind, text string }{
+	chat.KindRequested: {},
+	chat.KindAccepted:  {"accepted", " accepted your friend request"},
+	chat.KindDeclined:  {"declined", " declined your friend request"},
+	chat.KindWithdrawn: {"withdrawn", " withdrew the friend request"},
+	chat.KindEnded:     {"unfriended", " is not your friend any more"},
+}
+
+func open(kind, size int) []byte {
+	b := append(make([]byte, 0, size), `{"type":`...)
+	b = strconv.AppendInt(b, int64(kind), 10)
+	return append(b, `,"data":{`...)
+}
+
+func said(b []byte, d *chat.MessageSent, m *journal.Message) []byte {
+	b = append(b, `,"message":`...)
+	b = gateway.AppendString(b, d.Text)
+	b = append(b, `,"time":"`...)
+	b = m.Time.AppendFormat(b, time.RFC3339Nano)
+	b = append(b, `","id":`...)
+	b = gateway.AppendString(b, m.ID)
+	return append(b, '}')
+}
+
+func notification(text, kind string, user uint64) []byte {
+	b := append(open(typeNotification, len(text)+96), `"message":`...)
+	b = gateway.AppendString(b, text)
+	b = append(b, `,"kind":`...)
+	b = gateway.AppendString(b, kind)
+	if user != 0 {
+		b = append(b, `,"user":`...)
+		b = strconv.AppendUint(b, user, 10)
+	}
+	return append(b, '}')
+}
+
+// appendAck writes the ACK of a message that is stored.
+func appendAck(dst []byte, ref string, m *journal.Message) []byte {
+	b := append(open(typeAck, len(ref)+128), `"ref":`...)
+	b = gateway.AppendString(b, ref)
+	b = append(b, `,"id":`...)
+	b = gateway.AppendString(b, m.ID)
+	b = append(b, `,"time":"`...)
+	b = m.Time.AppendFormat(b, time.RFC3339Nano)
+	return ws.AppendText(dst, append(b, `"}}`...))
+}
+
+// appendError writes an ERROR frame's text.
+func appendError(dst []byte, r *refusal) []byte {
+	dst = append(dst, `{"type":-1,"data":{"message":`...)
+	dst = gateway.AppendString(dst, r.message)
+	dst = append(dst, `,"code":`...)
+	dst = gateway.AppendString(dst, r.code)
+	if r.ref != "" {
+		dst = append(dst, `,"ref":`...)
+		dst = gateway.AppendString(dst, r.ref)
+	}
+	return append(dst, `}}`...)
+}

@@ -1,0 +1,33 @@
+package gateway
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// AppendPosition writes a position as it stands in pings and queries.
+func AppendPosition(dst []byte, epoch string, seq uint64) []byte {
+	dst = append(dst, epoch...)
+	dst = append(dst, ':')
+	return strconv.AppendUint(dst, seq, 10)
+}
+
+// ParsePosition reads "<seq>" or "<epoch>:<seq>". A position of another epoch
+// is a *hub.GoneError; what is no position at all is an invalid argument.
+func ParsePosition(text, epoch string) (uint64, error) {
+	e, n, both := strings.Cut(text, ":")
+	if !both {
+		e, n = epoch, text
+	}
+	seq, err := strconv.ParseUint(n, 10, 64)
+	if err != nil || e == "" {
+		return 0, status.Errorf(status.Invalid, "BAD_POSITION", "%q is not a position: write <seq> or <epoch>:<seq>", text)
+	}
+	if e != epoch {
+		return 0, &hub.GoneError{Reason: "epoch"}
+	}
+	return seq, nil
+}

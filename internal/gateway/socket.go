@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// Edge is what every gateway stands on.
+type Edge struct {
+	Hub     *hub.Hub
+	Acked   *hub.Collector
+	Epoch   string
+	Origins *Origins
+	Places  *Places
+	Log     *slog.Logger
+}
+
+// Socket is a WebSocket as a session of the hub. A dialect's own connection
+// embeds it and adds OnMessage.
+type Socket struct {
+	hub.Session
+	edge   *Edge
+	owner  string // whose acknowledged position its pongs move, "" for nobody's
+	closed func() // undoes what the upgrade took
+}
+
+// Open subscribes the socket on its connection; owner is whose position its
+// pongs move. The session's fields are set before.
+func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, owner string, from hub.Start) error {
+	s.edge, s.owner, s.Conn = e, owner, c
+	release, err := e.Places.Take(c.RemoteAddr())
+	if err != nil {
+		return err
+	}
+	if err := e.Hub.Subscribe(ctx, &s.Session, from); err != nil {
+		release()
+		return err
+	}
+	s.closed = release
+	return nil
+}
+
+// Ping is the position that the peer will have when it answers.
+func (s *Socket) Ping(_ *ws.Conn, dst []byte) []byte {
+	return AppendPosition(dst, s.edge.Epoch, s.Position())
+}
+
+// OnPong proves that the peer has everything up to the position it brings back.
+func (s *Socket) OnPong(_ *ws.Conn, p []byte) {
+	if s.owner == "" {
+		return
+	}
+	seq, err := ParsePosition(string(p), s.edge.Epoch)
+	if err != nil || seq > s.Position() {
+		return // not one of our pings
+	}
+	s.edge.Acked.Acked(hub.Acked{Owner: s.owner, Topic: s.Topic, Seq: seq})
+}
+
+// OnDrain lets a session that waits go on.
+func (s *Socket) OnDrain(*ws.Conn) { s.Drained() }
+
+// OnClose takes the session out.
+func (s *Socket) OnClose(*ws.Conn, uint16, string) {
+	s.edge.Hub.Unsubscribe(&s.Session)
+	s.closed()
+}
+
+// Resume finds where a session begins that asks for what came after a
+// position: "", a position, or "last" for where its owner has everything;
+// first is where an owner begins that never said.
+func (e *Edge) Resume(ctx context.Context, after, owner string, first func() (uint64, error)) (hub.Start, error) {
+	switch after {
+	case "":
+		return hub.Now(), nil
+	case "last":
+		if owner == "" {
+			return hub.Start{}, status.Errorf(status.Invalid, "NO_POSITION", "after=last needs a name to keep a position under; give a position instead")
+		}
+		seq, ok, err := e.Acked.Position(ctx, owner)
+		if err == nil && !ok {
+			seq, err = first()
+		}
+		return hub.After(seq), err
+	}
+	seq, err := ParsePosition(after, e.Epoch)
+	return hub.After(seq), err
+}
+
+// Gone is the body of a 410, and nil for any other error.
+func Gone(err error) map[string]any {
+	var g *hub.GoneError
+	if !errors.As(err, &g) {
+		return nil
+	}
+	return map[string]any{"reason": g.Reason, "head": g.Head}
+}
+
+// Places bounds how many connections one address holds, so that nobody takes
+// all of them. Most 0 is no bound.
+type Places struct {
+	Most    int // static
+	Refused atomic.Int64
+
+	mu    sync.Mutex
+	taken map[string]int // guarded by mu; by address
+}
+
+// Take takes a place for the peer at host:port; release gives it back, once.
+func (p *Places) Take(remote string) (release func(), err error) {
+	if p.Most <= 0 {
+		return func() {}, nil
+	}
+	host := Host(remote)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken == nil {
+		p.taken = map[string]int{}
+	}
+	if p.taken[host] >= p.Most {
+		p.Refused.Add(1)
+		return nil, status.Errorf(status.TooMany, "TOO_MANY_CONNECTIONS", "too many connections from this address; close some, or try again later")
+	}
+	p.taken[host]++
+	return sync.OnceFunc(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.taken[host]--; p.taken[host] <= 0 {
+			delete(p.taken, host)
+		}
+	}), nil
+}
+
+// Host is the address of a peer at host:port.
+func Host(remote string) string {
+	if host, _, err := net.SplitHostPort(remote); err == nil {
+		return host
+	}
+	return remote
+}

@@ -1,0 +1,83 @@
+package gateway
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// IsUpgrade says whether a request asks for a WebSocket.
+func IsUpgrade(r *http.Request) bool {
+	for _, v := range r.Header.Values("Upgrade") {
+		for part := range strings.SplitSeq(v, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), "websocket") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Upgrades brings requests for a WebSocket to server: find gives the path's
+// acceptor, nil for none. Everything else goes to next.
+func Upgrades(server *ws.Server, find func(path string) ws.Acceptor, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !IsUpgrade(r) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		accept := find(r.URL.Path)
+		if accept == nil {
+			accept = func(r *ws.Request, _ *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+				return nil, nil, Refuse(r, status.Errorf(status.NotFound, "", "no WebSocket endpoint is at %s", r.Path), JSON(map[string]any{
+					"code": 404, "error": "Not Found", "message": "no WebSocket endpoint is at this path",
+				}))
+			}
+		}
+		upgrade(server, w, r, accept)
+	})
+}
+
+func upgrade(server *ws.Server, w http.ResponseWriter, r *http.Request, accept ws.Acceptor) {
+	h, ok := w.(http.Hijacker)
+	if !ok {
+		http.Error(w, "a WebSocket is opened by HTTP/1.1", http.StatusHTTPVersionNotSupported)
+		return
+	}
+	req := &ws.Request{
+		Method: r.Method, Proto: r.Proto, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
+		RemoteAddr: r.RemoteAddr, TLS: r.TLS != nil, Header: textproto.MIMEHeader(r.Header), ContentLength: r.ContentLength,
+	}
+	nc, buf, err := h.Hijack()
+	if err != nil {
+		http.Error(w, "this connection cannot be upgraded", http.StatusInternalServerError)
+		return
+	}
+	early, _ := buf.Reader.Peek(buf.Reader.Buffered()) // what came behind the request already
+	server.Serve(nc, early, req, accept)
+}
+
+// Body is an answer's body and type.
+type Body struct {
+	Type  string
+	Bytes []byte
+}
+
+// Refuse answers an upgrade with an error in the dialect's own body. A page in
+// a browser, which cannot read it, says close_reason=1 and gets a close code
+// and the error's sentence.
+func Refuse(r *ws.Request, err error, body Body) *ws.Refusal {
+	e := status.Of(err)
+	f := &ws.Refusal{
+		Status: e.HTTP(), Body: body.Bytes, Header: textproto.MIMEHeader{"Content-Type": {body.Type}},
+		AsClose: r.Query().Get("close_reason") == "1", Code: e.Close(), Reason: e.Message,
+	}
+	if e.Code == status.TooMany {
+		f.Header.Set("Retry-After", "10")
+		f.Reason = "retry-after-ms=10000"
+	}
+	return f
+}

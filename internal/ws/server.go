@@ -1,0 +1,296 @@
+package ws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Options of a Server. A zero is the default; a negative PingEvery, DeadAfter or
+// AbuseAfter is off.
+type Options struct {
+	PingEvery        time.Duration // 25 s
+	DeadAfter        time.Duration // 60 s without a byte from the peer, while we read: 1006
+	WriteStall       time.Duration // 30 s with something to send and no byte taken: StallCode
+	AbuseAfter       time.Duration // 10 s ahead of Limits.Rate without a break: 4029
+	CloseTimeout     time.Duration // 5 s for the peer to end its side
+	HandshakeTimeout time.Duration // 10 s for the answer to the handshake to be taken
+	StallCode        uint16        // 4008
+	Log              *slog.Logger  // panics of handlers; nil is slog.Default()
+}
+
+func (o *Options) fill() {
+	set := func(d *time.Duration, standard time.Duration, canBeOff bool) {
+		if *d == 0 || *d < 0 && !canBeOff {
+			*d = standard
+		}
+	}
+	set(&o.PingEvery, 25*time.Second, true)
+	set(&o.DeadAfter, 60*time.Second, true)
+	set(&o.AbuseAfter, 10*time.Second, true)
+	set(&o.WriteStall, 30*time.Second, false)
+	set(&o.CloseTimeout, 5*time.Second, false)
+	set(&o.HandshakeTimeout, 10*time.Second, false)
+	if !ValidCloseCode(o.StallCode) {
+		o.StallCode = CodeTooSlow
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+}
+
+// Server owns the connections that were handed to it, a goroutine for each, and
+// one that walks over them.
+type Server struct {
+	// static
+	opt   Options
+	start time.Time
+	tick  time.Duration // of the walker
+	count counters
+
+	now atomic.Int64   // the clock as of the last tick
+	wg  sync.WaitGroup // readers and writers; a reader's share outlives its writer's start
+
+	// guarded by mu
+	mu       sync.Mutex
+	slots    []*Conn // nil is free
+	free     []int32
+	watched  []*Conn // new in the walker's list
+	stopping bool
+	walker   chan struct{} // closed when the walker has gone; nil before the first connection
+	stop     chan struct{} // closed to stop it
+}
+
+// New makes a server. It does nothing until there is a connection, and then
+// runs until Shutdown.
+func New(o Options) *Server {
+	o.fill()
+	s := &Server{opt: o, start: time.Now(), stop: make(chan struct{})}
+	s.tick = o.tick()
+	s.now.Store(s.clock())
+	return s
+}
+
+// clock is the time since the start, never 0.
+func (s *Server) clock() int64 { return int64(time.Since(s.start)) + 1 }
+
+// Serve takes over nc from whoever read the request r; buffered is what was read
+// of nc beyond it. It checks the handshake, asks accept, and returns when it has
+// answered, yes or no; the connection goes on by itself.
+func (s *Server) Serve(nc net.Conn, buffered []byte, r *Request, accept Acceptor) {
+	c := &Conn{srv: s, nc: nc, raw: rawConn(nc), remote: r.RemoteAddr, lim: &noLimits, back: new(backlog)}
+	if c.remote == "" {
+		c.remote = nc.RemoteAddr().String()
+	}
+	_ = nc.SetDeadline(time.Time{})
+	if !s.join(c) {
+		s.count.refused.Add(1)
+		_ = nc.SetDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(refuse(503, "the server is going down").append(nil, r.Method))
+		_ = nc.Close()
+		return
+	}
+	refusal := r.Check()
+	valid := refusal == nil
+	var h Handler
+	var lim *Limits
+	if valid {
+		h, lim, refusal = c.ask(r, accept)
+	}
+	switch {
+	case refusal == nil:
+		s.count.accepted.Add(1)
+		c.open(appendSwitching(nil, r), h, lim)
+	case valid && refusal.AsClose:
+		s.count.refused.Add(1)
+		c.refuse(AppendClose(appendSwitching(nil, r), refusal.Code, refusal.Reason))
+	default:
+		s.count.refused.Add(1)
+		c.refuse(refusal.append(nil, r.Method))
+	}
+	go c.run(append([]byte(nil), buffered...))
+}
+
+// ask calls the Acceptor.
+func (c *Conn) ask(r *Request, accept Acceptor) (h Handler, lim *Limits, refusal *Refusal) {
+	defer func() {
+		if v := recover(); v != nil {
+			c.srv.opt.Log.Error("ws: panic in a handler", "in", "Acceptor", "panic", fmt.Sprint(v), "stack", string(debug.Stack()))
+			h, refusal = nil, refuse(500, "internal error")
+		}
+	}()
+	if h, lim, refusal = accept(r, c); h == nil && refusal == nil {
+		c.srv.opt.Log.Error("ws: the Acceptor gave neither a Handler nor a Refusal", "path", r.Path)
+		refusal = refuse(500, "internal error")
+	}
+	return h, lim, refusal
+}
+
+var noLimits Limits
+
+// open lets the answer out, and behind it what was sent meanwhile.
+func (c *Conn) open(answer []byte, h Handler, lim *Limits) {
+	if lim == nil {
+		lim = &noLimits
+	}
+	c.mu.Lock()
+	c.h, c.lim = h, lim
+	c.flags |= isOpen
+	todo := c.answer(append(answer, c.back.buf...), len(answer))
+	c.mu.Unlock()
+	c.do(todo)
+}
+
+// refuse answers with something else, and forgets what was sent.
+func (c *Conn) refuse(answer []byte) {
+	c.mu.Lock()
+	c.end = &ending{peer: true} // where it cannot see our end, it waits for us to close
+	c.over.Store(true)
+	todo := c.answer(answer, len(answer))
+	c.mu.Unlock()
+	c.do(todo)
+}
+
+// answer is put for the answer to the handshake, whose first mark bytes are no
+// frames. Needs mu.
+func (c *Conn) answer(p []byte, mark int) uint8 {
+	c.back = nil
+	n, err := c.try(p)
+	if err != nil {
+		c.lose()
+		return c.watch()
+	}
+	if n < len(p) || c.flags&isRefused != 0 {
+		for at := mark; mark < n; mark = at {
+			at += frameLen(p[at:])
+		}
+		c.queue(p[n:], mark-n)
+		c.back.due = c.srv.clock() + int64(c.srv.opt.HandshakeTimeout)
+		return todoDrain | c.watch()
+	}
+	if c.end != nil {
+		return c.final() | c.watch()
+	}
+	return 0
+}
+
+// join puts a connection into the table; false when the server stops.
+func (s *Server) join(c *Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return false
+	}
+	if s.walker == nil {
+		s.walker = make(chan struct{})
+		go s.walk(s.walker)
+	}
+	if n := len(s.free); n > 0 {
+		c.slot, s.free = s.free[n-1], s.free[:n-1]
+		s.slots[c.slot] = c
+	} else {
+		c.slot = int32(len(s.slots))
+		s.slots = append(s.slots, c)
+	}
+	s.count.open.Add(1)
+	s.wg.Add(1)
+	return true
+}
+
+// leave takes it out, at the very end.
+func (s *Server) leave(c *Conn) {
+	s.mu.Lock()
+	s.slots[c.slot] = nil
+	s.free = append(s.free, c.slot)
+	s.mu.Unlock()
+	s.count.open.Add(-1)
+	s.wg.Done()
+}
+
+// ErrForced is what Shutdown returns, joined with the context's error, when it
+// had to cut connections off.
+var ErrForced = errors.New("ws: connections were cut off")
+
+// afterForce is how long Shutdown waits for handlers when there is no time left.
+const afterForce = 2 * time.Second
+
+// Shutdown refuses new connections, closes each one that is there with what why
+// says for the i-th of n (nil: 1001), and waits until all have gone and all
+// goroutines with them. When ctx ends first, it cuts off what is left.
+func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, reason string)) error {
+	s.mu.Lock()
+	first := !s.stopping
+	s.stopping = true
+	s.mu.Unlock()
+	conns := s.conns()
+	for i, c := range conns {
+		code, reason := CodeGoingAway, ""
+		if why != nil {
+			code, reason = why(i, len(conns))
+		}
+		c.Close(code, reason)
+	}
+	gone := make(chan struct{})
+	go func() {
+		s.wg.Wait()
+		close(gone)
+	}()
+	var err error
+	select {
+	case <-gone:
+	case <-ctx.Done():
+		err = s.force(ctx, gone)
+	}
+	s.mu.Lock()
+	walker := s.walker
+	s.mu.Unlock()
+	if first {
+		close(s.stop)
+	}
+	if walker != nil {
+		<-walker
+	}
+	return err
+}
+
+// force cuts off what is left, and waits for it as long as a handler needs that
+// does not hang.
+func (s *Server) force(ctx context.Context, gone <-chan struct{}) error {
+	conns := s.conns()
+	for _, c := range conns {
+		c.mu.Lock()
+		c.kill()
+		c.mu.Unlock()
+	}
+	var err error
+	if len(conns) > 0 {
+		err = fmt.Errorf("%w: %d: %w", ErrForced, len(conns), context.Cause(ctx))
+	}
+	t := time.NewTimer(afterForce)
+	defer t.Stop()
+	select {
+	case <-gone:
+		return err
+	case <-t.C:
+		return fmt.Errorf("%w: %d; some handlers still run: %w", ErrForced, len(conns), context.Cause(ctx))
+	}
+}
+
+// conns is who is there now.
+func (s *Server) conns() []*Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := make([]*Conn, 0, len(s.slots)-len(s.free))
+	for _, c := range s.slots {
+		if c != nil {
+			all = append(all, c)
+		}
+	}
+	return all
+}

@@ -1,0 +1,63 @@
+package ws
+
+import "sync"
+
+const (
+	readSize = 16 << 10 // what is read at a time
+	// replyAtOnce is how many bytes of replies are collected before they leave
+	// in the middle of a pass; and what a Turn may keep.
+	replyAtOnce = 64 << 10
+)
+
+// Turn is one pass over what came from a connection: the messages of one read.
+// It belongs to the call of OnMessage that it is given to.
+type Turn struct {
+	c        *Conn
+	out      []byte // replies and pongs, as frames
+	frames   int    // how many of them are messages
+	messages int    // that came in this pass
+	full     bool   // so much waits that reading must
+	buf      [readSize]byte
+}
+
+var turns = sync.Pool{New: func() any { return new(Turn) }}
+
+func takeTurn(c *Conn) *Turn {
+	t := turns.Get().(*Turn)
+	t.c = c
+	return t
+}
+
+func (t *Turn) release() {
+	t.c, t.frames, t.messages, t.full, t.out = nil, 0, 0, false, t.out[:0]
+	if cap(t.out) > replyAtOnce {
+		t.out = nil
+	}
+	turns.Put(t)
+}
+
+// Reply answers with a message. Replies are collected, and leave in one write at
+// the end of the pass; so they come after what OnMessage sent by Conn.Send. They
+// are never refused: where the peer does not take them, no more is read from it.
+func (t *Turn) Reply(k Kind, p []byte) {
+	if len(p) >= replyAtOnce {
+		t.flush() // and so the one buffer is no longer than one message
+	}
+	t.out = AppendFrame(t.out, byte(k), p)
+	if t.frames++; len(t.out) >= replyAtOnce {
+		t.flush()
+	}
+}
+
+// Blocking announces that the handler may now wait for something. What was
+// replied leaves first.
+func (t *Turn) Blocking() { t.flush() }
+
+func (t *Turn) flush() {
+	if len(t.out) == 0 {
+		return
+	}
+	full := t.c.push(t.out, t.frames)
+	t.full = full && t.frames > 0 || t.full
+	t.out, t.frames = t.out[:0], 0
+}
