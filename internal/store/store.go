@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/pressly/goose/v3"
@@ -133,6 +134,12 @@ func (s *Store) migrate(ctx context.Context) error {
 	return nil
 }
 
+// Statements is how many statements were run so far, by the writer and by the
+// readers.
+func (s *Store) Statements() (written, read uint64) {
+	return s.batch.stmts.ran.Load(), s.queries.stmts.ran.Load()
+}
+
 // Close ends the store. A batch that is open is lost.
 func (s *Store) Close() error {
 	var errs []error
@@ -147,7 +154,8 @@ func (s *Store) Close() error {
 // stmts are the prepared statements of one database handle, each prepared when
 // it is first used.
 type stmts struct {
-	m sync.Map // query string → *sql.Stmt
+	m   sync.Map // query string → *sql.Stmt
+	ran atomic.Uint64
 }
 
 // queries runs statements on the readers or, inside a batch, on the writer.
@@ -158,6 +166,7 @@ type queries struct {
 }
 
 func (q queries) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	q.stmts.ran.Add(1)
 	if st, ok := q.stmts.m.Load(query); ok {
 		return st.(*sql.Stmt), nil
 	}
