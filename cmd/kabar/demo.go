@@ -2,15 +2,20 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/config"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
 )
 
 type demoCmd struct {
@@ -73,8 +78,61 @@ func (s *server) play(ctx context.Context, out io.Writer) error {
 			return err
 		}
 	}
-	_, err = io.WriteString(out, s.guide(ann, budi))
-	return err
+	token, err := s.instance(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err = io.WriteString(out, s.guide(ann, budi, token)); err != nil {
+		return err
+	}
+	return s.produce(ctx)
+}
+
+// demoInstance is the name of the demo's source of events.
+const demoInstance = "demo"
+
+// instance makes the demo's source of events anew: a token is shown only when
+// it is made.
+func (s *server) instance(ctx context.Context) (string, error) {
+	_, err := s.instances.Delete(ctx, instance.ByName(demoInstance))
+	if err != nil && !errors.Is(err, instance.ErrNotFound) {
+		return "", err
+	}
+	_, token, err := s.instances.Create(ctx, instance.Spec{Name: demoInstance, Description: "an event every few seconds"})
+	return token.Text, err
+}
+
+// produce lets the instance have events.
+func (s *server) produce(ctx context.Context) error {
+	tick := time.NewTicker(3 * time.Second)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		e := demoEvents[i%len(demoEvents)]
+		data := fmt.Sprintf(e.data, i+1)
+		_, err := s.instances.Emit(instance.ByName(demoInstance), []instance.Event{{Name: e.name, Data: json.RawMessage(data)}}, journal.Key{}).Wait(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, instance.ErrNotFound): // somebody tried deleting
+		case err != nil:
+			s.log.Warn("the demo's event was not stored", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// demoEvents are what the demo's instance has in turn.
+var demoEvents = []struct{ name, data string }{
+	{"qrcode.updated", `{"count":%d,"code":"2@demo"}`},
+	{"connection.update", `{"state":"open","statusReason":200,"count":%d}`},
+	{"messages.upsert", `{"key":"demo-%d","from":"ann","text":"Hai!"}`},
+	{"messages.upsert", `{"key":"demo-%d","from":"budi","text":"Halo, Ann!"}`},
+	{"messages.update", `{"key":"demo-%d","status":"READ"}`},
+	{"connection.update", `{"state":"close","statusReason":408,"count":%d}`},
 }
 
 func (s *server) person(ctx context.Context, name, email string) (person, error) {
@@ -86,8 +144,24 @@ func (s *server) person(ctx context.Context, name, email string) (person, error)
 	return person{u, token}, err
 }
 
+// at is where to reach the server: on the port that the documents name, or
+// else on the first it has.
+func (s *server) at(port string) string {
+	first := ""
+	for _, l := range s.listeners {
+		_, p, _ := net.SplitHostPort(l.Addr().String())
+		if p == port {
+			return "localhost:" + p
+		}
+		if first == "" {
+			first = l.Addr().String()
+		}
+	}
+	return first
+}
+
 // guide is what to open and paste.
-func (s *server) guide(ann, budi person) string {
+func (s *server) guide(ann, budi person, token string) string {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	line("")
@@ -99,9 +173,20 @@ func (s *server) guide(ann, budi person) string {
 		line("        token  %s", p.token)
 	}
 	line("")
-	line("direct         http://localhost:5050, person to person")
-	line("  a code       curl -s -H 'Authorization: %s' http://localhost:5050/ws/auth", ann.token)
-	line("  connect      ws://localhost:5050/ws/connect?auth=<code>   (each code works once)")
+	direct := s.at("5050")
+	line("direct         http://%s, person to person", direct)
+	line("  a code       curl -s -H 'Authorization: %s' http://%s/ws/auth", ann.token, direct)
+	line("  connect      ws://%s/ws/connect?auth=<code>   (each code works once)", direct)
 	line(`  say          {"type":0,"data":{"to":%d,"message":"Hai!"}}`, budi.ID)
+	line("")
+	events := s.at("8084")
+	line("events         the instance %q has an event every three seconds", demoInstance)
+	line("  token        %s", token)
+	line("  subscribe    ws://%s/ws/events?event=messages.upsert&token=<token>", events)
+	line("  as a stream  curl -sN -H 'Accept: text/event-stream' 'http://%s/ws/events?event=*&token=%s'", events, token)
+	line(`  an event     curl -s -H 'Authorization: Bearer %s' -d '{"event":"messages.upsert","data":{"text":"Hai!"}}' http://%s/v1/instances/%s/events`, token, events, demoInstance)
+	line("")
+	line("Administrator  apikey: %s", s.adminKey)
+	line("  a notice     curl -s -H 'apikey: %s' -d '{\"users\":\"all\",\"message\":\"Halo semua!\"}' http://%s/v1/publish", s.adminKey, s.at("8080"))
 	return b.String()
 }

@@ -18,7 +18,9 @@ import (
 	"github.com/kabar-io/kabar/internal/config"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/gateway/direct"
+	"github.com/kabar-io/kabar/internal/gateway/events"
 	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -48,6 +50,7 @@ type server struct {
 	acked     *hub.Collector
 	accounts  *account.Service
 	chats     *chat.Service
+	instances *instance.Service
 	sockets   *ws.Server
 	http      *http.Server
 	listeners []net.Listener
@@ -105,7 +108,10 @@ func (s *server) core(key []byte) (err error) {
 	if err != nil {
 		return err
 	}
-	s.chats, err = chat.New(chat.Options{Journal: s.journal, Store: s.store.Chats()})
+	if s.chats, err = chat.New(chat.Options{Journal: s.journal, Store: s.store.Chats()}); err != nil {
+		return err
+	}
+	s.instances, err = instance.New(instance.Options{Journal: s.journal, Store: s.store.Instances(), Key: key, Names: c.Events.Names})
 	return err
 }
 
@@ -118,30 +124,39 @@ func (s *server) edges() error {
 	}
 	s.sockets = ws.New(ws.Options{
 		PingEvery: orNever(c.Keepalive.Ping), DeadAfter: orNever(c.Keepalive.Dead),
-		WriteStall: c.Session.Stall, AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
+		WriteStall: orForever(c.Session.Stall), AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
 	})
 	edge := &gateway.Edge{
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
 		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
 	}
+	admin := gateway.NewAdmin(s.adminKey)
 	mux := http.NewServeMux()
 	dm := direct.New(direct.Options{
 		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Direct.Frame), Text: c.Direct.Text.Int(), Reveal: c.Direct.TellUnknown,
 	})
 	dm.Handle(mux)
+	ev := events.New(events.Options{
+		Edge: edge, Journal: s.journal, Instances: s.instances, Admin: admin,
+		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
+	})
+	ev.Handle(mux)
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		AdminKey: s.adminKey, MetricsPublic: c.Metrics.Public, Version: version,
-		Refused: map[string]func() int64{"direct": dm.Refused},
+		Instances: s.instances, Admin: admin, MetricsPublic: c.Metrics.Public, Version: version,
+		Refused: map[string]func() int64{"direct": dm.Refused, "events": ev.Refused},
 	}).Handle(mux)
 	acceptors := map[string]ws.Acceptor{
 		direct.Path: dm.Accept,
+		events.Path: ev.Accept,
 	}
 	find := func(path string) ws.Acceptor { return acceptors[path] }
 	s.http = &http.Server{
 		Handler:           gateway.Upgrades(s.sockets, find, mux),
 		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    32 << 10,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
@@ -271,11 +286,19 @@ func logger(c *config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, o))
 }
 
-// What the configuration calls 0 and off, the packages call negative.
+// What the configuration calls 0, for off, the packages call negative, or have
+// no word for.
 
 func orNever(d time.Duration) time.Duration {
 	if d == 0 {
 		return -1
+	}
+	return d
+}
+
+func orForever(d time.Duration) time.Duration {
+	if d == 0 {
+		return 100 * 365 * 24 * time.Hour
 	}
 	return d
 }

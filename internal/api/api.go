@@ -1,9 +1,6 @@
 package api
 
 import (
-	"crypto/sha256"
-	"crypto/subtle"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -11,6 +8,7 @@ import (
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -18,14 +16,15 @@ import (
 
 // Options says what the API stands on and how it is set.
 type Options struct {
-	Edge     *gateway.Edge
-	Journal  *journal.Journal
-	Hub      *hub.Hub
-	Sockets  *ws.Server
-	Accounts *account.Service
-	Chats    *chat.Service
+	Edge      *gateway.Edge
+	Journal   *journal.Journal
+	Hub       *hub.Hub
+	Sockets   *ws.Server
+	Accounts  *account.Service
+	Chats     *chat.Service
+	Instances *instance.Service
 
-	AdminKey      string
+	Admin         gateway.Admin
 	MetricsPublic bool
 	Version       string
 	Refused       map[string]func() int64 // frames that were not carried out, by gateway
@@ -33,14 +32,11 @@ type Options struct {
 
 // API is the routes.
 type API struct {
-	o     Options  // static
-	admin [32]byte // of the administrator's key: hashes of equal length compare in constant time
+	o Options // static
 }
 
 // New makes the API.
-func New(o Options) *API {
-	return &API{o: o, admin: sha256.Sum256([]byte(o.AdminKey))}
-}
+func New(o Options) *API { return &API{o: o} }
 
 // Handle adds the routes to a mux.
 func (a *API) Handle(mux *http.ServeMux) {
@@ -58,27 +54,17 @@ func (a *API) Handle(mux *http.ServeMux) {
 		return nil
 	})
 	route("POST /v1/publish", a.publish)
+	route("POST /v1/instances/{name}/events", a.events)
 	route("GET /healthz", a.healthz)
 	route("GET /readyz", a.readyz)
 	route("GET /metrics", a.metrics())
-}
-
-// IsAdmin says whether a request carries the administrator's key, as apikey or
-// as Bearer.
-func (a *API) IsAdmin(r *http.Request) bool {
-	key := r.Header.Get("apikey")
-	if key == "" {
-		scheme, rest, _ := strings.Cut(r.Header.Get("Authorization"), " ")
-		if strings.EqualFold(scheme, "Bearer") {
-			key = strings.TrimSpace(rest)
-		}
-	}
-	given := sha256.Sum256([]byte(key))
-	return a.o.AdminKey != "" && subtle.ConstantTimeCompare(given[:], a.admin[:]) == 1
+	route("/", func(_ http.ResponseWriter, r *http.Request) error {
+		return status.Errorf(status.NotFound, "NO_ROUTE", "there is no %s %.200s", r.Method, r.URL.Path)
+	})
 }
 
 func (a *API) mustAdmin(r *http.Request) error {
-	if !a.IsAdmin(r) {
+	if !a.o.Admin.Is(r) {
 		return status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key> or Authorization: Bearer <key>")
 	}
 	return nil
@@ -107,7 +93,7 @@ type problem struct {
 
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	e := status.Of(err)
-	if e.Code == status.Internal && !errors.Is(err, r.Context().Err()) {
+	if gateway.Unexpected(r.Context(), err) {
 		a.o.Edge.Log.Error("a request failed", "gateway", "api", "route", r.Pattern, "error", err)
 	}
 	b := gateway.JSON(problem{

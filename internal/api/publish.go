@@ -59,11 +59,16 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	m := result.Messages[0]
-	gateway.WriteJSON(w, http.StatusAccepted, place{m.ID, m.Seq(topic)})
+	seq := m.Entries[0].Seq
+	if topic != "" {
+		seq = m.Seq(topic)
+	}
+	gateway.WriteJSON(w, http.StatusAccepted, place{m.ID, seq})
 	return nil
 }
 
-// start hands a publication over, and says in which topic its number counts.
+// start hands a publication over, and says in which topic its number counts,
+// "" where it is in one only.
 func (a *API) start(p publication, k journal.Key) (*journal.Pending, string, error) {
 	kinds := 0
 	for _, is := range []bool{p.Topic != "", p.User != nil, p.Users != "", p.Instance != ""} {

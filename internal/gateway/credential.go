@@ -13,11 +13,8 @@ const Cookie = "gen_app_auth_token"
 // "Bearer <token>" or bare, or in the session cookie. "" where it has none.
 func Token(h http.Header) string {
 	if a := strings.TrimSpace(h.Get("Authorization")); a != "" {
-		if scheme, rest, ok := strings.Cut(a, " "); ok {
-			if strings.EqualFold(scheme, "Bearer") {
-				return strings.TrimSpace(rest)
-			}
-			return ""
+		if strings.Contains(a, " ") {
+			return Bearer(h)
 		}
 		return a
 	}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -33,6 +34,12 @@ func WriteJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(code)
 	_, _ = w.Write(b.Bytes) // who has gone does not hear it
+}
+
+// Unexpected says whether an error is the server's own fault, to be logged: not
+// one that a client may know, and not that the client has gone.
+func Unexpected(ctx context.Context, err error) bool {
+	return ctx.Err() == nil && status.Of(err).Code == status.Internal
 }
 
 // ReadJSON reads a request's body into v. An empty body leaves v as it is. The

@@ -3,6 +3,7 @@ package gateway
 import (
 	"net/http"
 	"net/textproto"
+	"strconv"
 	"strings"
 
 	"github.com/kabar-io/kabar/internal/status"
@@ -80,4 +81,11 @@ func Refuse(r *ws.Request, err error, body Body) *ws.Refusal {
 		f.Reason = "retry-after-ms=10000"
 	}
 	return f
+}
+
+// RetryAfter is the time in a close reason that says when to come back.
+func RetryAfter(reason string) (ms int, ok bool) {
+	text, ok := strings.CutPrefix(reason, "retry-after-ms=")
+	ms, err := strconv.Atoi(text)
+	return ms, ok && err == nil
 }

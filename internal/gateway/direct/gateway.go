@@ -149,7 +149,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		f.Error = "Authorization failed"
 	case status.TooMany:
 		w.Header().Set("Retry-After", "60")
-	case status.Internal:
+	}
+	if gateway.Unexpected(r.Context(), err) {
 		g.o.Edge.Log.Error("a request failed", "gateway", "direct", "route", r.Pattern, "error", err)
 	}
 	f.send(w, e.HTTP())

@@ -1,0 +1,56 @@
+// Package events is the dialect of an instance's events: programs subscribe to
+// one source's events by name, over a WebSocket or Server-Sent Events.
+//
+// # Who are you
+//
+// The administrator carries `apikey: <key>`, an instance's own program
+// `Authorization: Bearer <instance token>`; the token opens that instance's
+// routes only (403 for another's). The token is a JWT {instanceName, apiName,
+// tokenId, iat, exp?, sub:"g-t"} and is checked against the stored one every
+// time. Errors are {status, error:"Unauthorized", message:["…"]}.
+//
+// # Instances
+//
+//	POST   /instance/create {instanceName?, description?, externalAttributes?}  admin  201 {id, name, description, createdAt, updatedAt, Auth:{id, token}}; a name taken is 403
+//	GET    /instance/fetchInstances                                            admin  200 [instance]
+//	GET    /instance/fetchInstance/{name}                                      both   200 instance
+//	PATCH  /instance/update/{name} {description?, externalAttributes?, ownerJid?}  both   200 instance
+//	DELETE /instance/delete/{name}                                             both   200 {status, message}
+//	PUT    /instance/refreshToken/{name} {oldToken}                            both   201 {id, token}; the old one is dead at once
+//	GET    /instance/connectionState/{name}                                    both   200 {state, statusReason}
+//
+// Events are posted to POST /v1/instances/{name}/events (package api).
+//
+// # Subscribing: GET /ws/events?event=<name>&token=<instance token>
+//
+// event is a name, several with commas, or * for all that may be subscribed to.
+// Refused before the upgrade: 400 no, unknown or webhook-only event (with the
+// nearest name), 401 token, 403 Origin, 410 position, 426 neither an upgrade
+// nor Server-Sent Events, 429 too many connections. What may be added:
+//
+//	consumer=<name>                 a position is kept under this name; pongs move it
+//	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer
+//	state=1                         first the last connection.update and qrcode.updated
+//	format=raw|cloudevents          data alone, or a CloudEvents 1.0 JSON event
+//	epoch=1                         the position's epoch in every frame; after= implies it
+//	close_reason=1                  a refusal as a close code and a sentence
+//
+// A subscriber's frames are ignored, whatever they hold.
+//
+// # Frame
+//
+//	{"event":"messages.upsert","instance":{"id","name","connectionStatus","ownerJid","externalAttributes"},
+//	 "data":…,"id":"…","seq":12,"timestamp":"2026-01-02T03:04:05.678Z"}
+//
+// connectionStatus is ONLINE while the instance's last connection.update said
+// open, else OFFLINE. The events of an instance are numbered by seq without
+// gaps; a subscriber to some of them gets those in that order, at least once;
+// ids let it drop repeats.
+//
+// # Server-Sent Events
+//
+// The same URL without an upgrade and with Accept: text/event-stream: each
+// event with `id: <epoch>:<seq>` and the frame as data. Last-Event-ID resumes,
+// and acknowledges for a consumer. A stream that the server ends says so with
+// an event `close` {code, reason}.
+package events

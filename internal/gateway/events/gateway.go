@@ -1,0 +1,135 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// Path is where subscribers connect.
+const Path = "/ws/events"
+
+// Options says what the gateway stands on and how it is set.
+type Options struct {
+	Edge      *gateway.Edge
+	Journal   *journal.Journal
+	Instances *instance.Service
+	Admin     gateway.Admin
+	Limits    ws.Limits
+	KeepAlive time.Duration // between the signs of life of a stream that is idle; 0: 25 s
+	Stall     time.Duration // how long a write of a stream may take; 0: 30 s
+}
+
+// Gateway is the dialect.
+type Gateway struct {
+	o       Options // static
+	ignored atomic.Int64
+}
+
+// New makes the gateway.
+func New(o Options) *Gateway {
+	if o.KeepAlive <= 0 {
+		o.KeepAlive = 25 * time.Second
+	}
+	if o.Stall <= 0 {
+		o.Stall = 30 * time.Second
+	}
+	return &Gateway{o: o}
+}
+
+// Refused is how many frames of subscribers were ignored.
+func (g *Gateway) Refused() int64 { return g.ignored.Load() }
+
+var (
+	errOrigin  = status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration")
+	errNoToken = status.Errorf(status.Unauthenticated, "NO_TOKEN", "the query lacks token=<instance token>")
+	errAdmin   = status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>")
+	errForeign = status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
+)
+
+// Handle adds the dialect's routes to a mux.
+func (g *Gateway) Handle(mux *http.ServeMux) {
+	route := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
+		mux.Handle(pattern, g.o.Edge.Origins.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if err := h(w, r); err != nil {
+				g.fail(w, r, err)
+			}
+		}), func(w http.ResponseWriter, r *http.Request) { g.fail(w, r, errOrigin) }))
+	}
+	for _, path := range []string{Path, "/instance/{route...}"} { // a browser asks first whether it may (CORS)
+		route("OPTIONS "+path, func(w http.ResponseWriter, _ *http.Request) error {
+			w.WriteHeader(http.StatusNoContent)
+			return nil
+		})
+	}
+	route("GET "+Path, g.stream)
+	route("POST /instance/create", g.admin(g.create))
+	route("GET /instance/fetchInstances", g.admin(g.list))
+	route("GET /instance/fetchInstance/{name}", g.own(g.get))
+	route("PATCH /instance/update/{name}", g.own(g.update))
+	route("DELETE /instance/delete/{name}", g.own(g.remove))
+	route("PUT /instance/refreshToken/{name}", g.own(g.refresh))
+	route("GET /instance/connectionState/{name}", g.own(g.state))
+}
+
+// worded is an error with a status of its own.
+type worded struct {
+	code    int
+	message string
+}
+
+func (w *worded) Error() string { return w.message }
+
+// failure is the dialect's error body.
+type failure struct {
+	Status  int      `json:"status"`
+	Error   string   `json:"error"`
+	Message []string `json:"message"`
+}
+
+func explain(err error) failure {
+	var known *worded
+	if errors.As(err, &known) {
+		return failure{known.code, http.StatusText(known.code), []string{known.message}}
+	}
+	e := status.Of(err)
+	code := e.HTTP()
+	if errors.Is(err, instance.ErrNameTaken) {
+		code = http.StatusForbidden // as this dialect's clients know it
+	}
+	return failure{code, http.StatusText(code), []string{e.Message}}
+}
+
+// body is an error as the body of a refused upgrade.
+func (g *Gateway) body(ctx context.Context, err error, route string) any {
+	f := explain(err)
+	var known *worded
+	if !errors.As(err, &known) && gateway.Unexpected(ctx, err) {
+		g.o.Edge.Log.Error("a request failed", "gateway", "events", "route", route, "error", err)
+	}
+	gone := gateway.Gone(err)
+	if gone == nil {
+		return f
+	}
+	return struct {
+		failure
+		Reason any `json:"reason"`
+		Head   any `json:"head"`
+	}{f, gone["reason"], gone["head"]}
+}
+
+// fail answers a request with an error.
+func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if status.Of(err).Code == status.TooMany {
+		w.Header().Set("Retry-After", "10")
+	}
+	gateway.WriteJSON(w, explain(err).Status, g.body(r.Context(), err, r.Pattern))
+}

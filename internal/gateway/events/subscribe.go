@@ -1,0 +1,223 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// waitTime bounds what subscribing may wait for the store.
+const waitTime = 10 * time.Second
+
+// subscription is what a subscriber asked for, checked.
+type subscription struct {
+	owner string // of the kept position, "" for none
+	from  hub.Start
+	first [][]byte // state=1: sent before anything else
+}
+
+// subscribe reads a query, and sets the session up. What needs no look into the
+// store comes first: a refusal costs no more than a lookup.
+func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Values, bearer, lastEventID string, sse bool) (*subscription, error) {
+	f := Format{sse: sse, epoch: g.o.Edge.Epoch, tell: q.Has("after") || q.Get("epoch") == "1"}
+	var ok bool
+	if f.shape, ok = shapes[q.Get("format")]; !ok {
+		return nil, status.Errorf(status.Invalid, "FORMAT_UNKNOWN", "there is no format %.40q; there are envelope, raw and cloudevents", q.Get("format"))
+	}
+	names, err := g.names(q)
+	if err != nil {
+		return nil, err
+	}
+	f.names = namesOf(names)
+	consumer := q.Get("consumer")
+	if consumer != "" {
+		if err := instance.CheckConsumer(consumer); err != nil {
+			return nil, err
+		}
+	}
+	token := q.Get("token")
+	if token == "" {
+		token = bearer
+	}
+	if token == "" {
+		return nil, errNoToken
+	}
+	access, err := g.o.Instances.Authenticate(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	s := &subscription{}
+	session.Format, session.Topic = f, instance.Topic(access.Instance.ID)
+	session.Credential, session.Until = access.Credential(), access.Until
+	if consumer != "" {
+		s.owner = instance.ConsumerOwner(access.Instance.ID, consumer)
+	}
+	after := q.Get("after")
+	if lastEventID != "" {
+		after = lastEventID
+	}
+	if err := g.start(ctx, s, session.Topic, after, lastEventID != ""); err != nil {
+		return nil, err
+	}
+	if q.Get("state") == "1" {
+		ms, err := g.o.Instances.State(ctx, access.Ref())
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range ms {
+			s.first = append(s.first, f.Append(nil, m, m.Seq(session.Topic)))
+		}
+	}
+	return s, nil
+}
+
+// names are the events that event= asks for.
+func (g *Gateway) names(q url.Values) ([]string, error) {
+	known := g.o.Instances.Names()
+	asked := q.Get("event")
+	if asked == "*" {
+		var all []string
+		for _, name := range known.All() {
+			if !known.WebhookOnly(name) {
+				all = append(all, name)
+			}
+		}
+		return all, nil
+	}
+	names := strings.Split(asked, ",")
+	for _, name := range names {
+		if err := known.CheckHeard(name); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// start finds where a subscriber begins. A consumer that was never seen begins
+// now, and this is kept at once: what is said from here on is its own, even if
+// it goes before its first pong.
+func (g *Gateway) start(ctx context.Context, s *subscription, topic, after string, acknowledges bool) (err error) {
+	e := g.o.Edge
+	begin := func() (uint64, error) {
+		head, err := g.o.Journal.Head(ctx, topic)
+		if err != nil {
+			return 0, err
+		}
+		return head, e.Acked.Begin(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: head})
+	}
+	if s.from, err = e.Resume(ctx, after, s.owner, begin); err != nil || s.owner == "" {
+		return err
+	}
+	if after == "" {
+		_, known, err := e.Acked.Position(ctx, s.owner)
+		if err == nil && !known {
+			_, err = begin()
+		}
+		return err
+	}
+	if acknowledges { // Last-Event-ID says what the consumer has
+		seq, err := gateway.ParsePosition(after, e.Epoch)
+		if head, herr := g.o.Journal.Head(ctx, topic); err == nil && herr == nil && seq <= head {
+			e.Acked.Acked(hub.Acked{Owner: s.owner, Topic: topic, Seq: seq})
+		}
+	}
+	return nil
+}
+
+// socket is a subscriber's WebSocket.
+type socket struct {
+	gateway.Socket
+	g *Gateway
+}
+
+// OnMessage counts what a subscriber says, and lets it be.
+func (s *socket) OnMessage(*ws.Turn, *ws.Conn, ws.Kind, []byte) { s.g.ignored.Add(1) }
+
+// Accept answers GET /ws/events with an upgrade.
+func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+	s, err := g.connect(r, c)
+	if err != nil {
+		return nil, nil, gateway.Refuse(r, err, gateway.JSON(g.body(context.Background(), err, Path)))
+	}
+	return s, &g.o.Limits, nil
+}
+
+func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), waitTime)
+	defer cancel()
+	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
+		return nil, errOrigin
+	}
+	s := &socket{g: g}
+	sub, err := g.subscribe(ctx, &s.Session, r.Query(), gateway.Bearer(http.Header(r.Header)), "", false)
+	if err != nil {
+		return nil, err
+	}
+	c.Send(sub.first...)
+	return s, s.Open(ctx, g.o.Edge, c, sub.owner, sub.from)
+}
+
+// stream answers GET /ws/events without an upgrade: Server-Sent Events.
+func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
+	if !acceptsEvents(r) {
+		w.Header().Set("Upgrade", "websocket")
+		w.Header().Set("Connection", "Upgrade")
+		return &worded{http.StatusUpgradeRequired, "connect with a WebSocket, or ask for Server-Sent Events with Accept: text/event-stream"}
+	}
+	if !g.o.Edge.Origins.Allowed(r.Header.Get("Origin"), r.Host) {
+		return errOrigin
+	}
+	session := &hub.Session{}
+	sub, err := g.subscribe(r.Context(), session, r.URL.Query(), gateway.Bearer(r.Header), r.Header.Get("Last-Event-ID"), true)
+	if err != nil {
+		return err
+	}
+	release, err := g.o.Edge.Places.Take(r.RemoteAddr)
+	if err != nil {
+		return err
+	}
+	defer release()
+	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
+	session.Conn = conn
+	conn.Send(sub.first...)
+	if err := g.o.Edge.Hub.Subscribe(r.Context(), session, sub.from); err != nil {
+		return err
+	}
+	defer g.o.Edge.Hub.Unsubscribe(session)
+	h := w.Header()
+	h.Set("Content-Type", "text/event-stream; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Accel-Buffering", "no") // a proxy that waits for more would hold events back
+	w.WriteHeader(http.StatusOK)
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Time{}) // the server's is for requests; this one lasts
+	if _, err := w.Write([]byte(": connected\n\n")); err != nil {
+		return nil
+	}
+	if err := control.Flush(); err != nil {
+		return errors.New("events: this server's responses cannot be streamed")
+	}
+	conn.write(r.Context(), w, g.o.KeepAlive, g.o.Stall)
+	return nil
+}
+
+func acceptsEvents(r *http.Request) bool {
+	for _, v := range r.Header.Values("Accept") {
+		for part := range strings.SplitSeq(v, ",") {
+			kind, _, _ := strings.Cut(part, ";")
+			if strings.EqualFold(strings.TrimSpace(kind), "text/event-stream") {
+				return true
+			}
+		}
+	}
+	return false
+}

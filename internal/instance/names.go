@@ -1,0 +1,133 @@
+package instance
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// The names that mean something to the server itself.
+const (
+	connectionUpdate = "connection.update"
+	qrcodeUpdated    = "qrcode.updated"
+	refreshToken     = "refresh.token"
+
+	historySet = "messaging-history.set" // too much for a socket
+)
+
+// builtIn are the names that need no configuration.
+var builtIn = []string{
+	qrcodeUpdated, connectionUpdate, "status.instance", "messages.set", "messages.upsert", "messages.update", "send.message",
+	"contacts.set", "contacts.upsert", "contacts.update", "presence.update", "chats.set", "chats.update", "chats.upsert", "chats.delete",
+	"groups.upsert", "groups.update", "group-participants.update", refreshToken, "call.upsert", "labels.association", "labels.edit",
+	historySet,
+}
+
+// nameForm needs no escape in JSON, a query or a path.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+const maxEventName = 64
+
+// Names are the names that events may have. They do not change.
+type Names struct {
+	list []string
+	set  map[string]struct{}
+}
+
+func newNames(more []string) (*Names, error) {
+	n := &Names{set: map[string]struct{}{}}
+	for _, name := range slices.Concat(builtIn, more) {
+		if len(name) > maxEventName || !nameForm.MatchString(name) {
+			return nil, fmt.Errorf("instance: %q cannot be an event's name", name)
+		}
+		if !n.Known(name) {
+			n.set[name] = struct{}{}
+			n.list = append(n.list, name)
+		}
+	}
+	return n, nil
+}
+
+// All are the names, the built-in ones first.
+func (n *Names) All() []string { return slices.Clone(n.list) }
+
+// Known says whether an event may have this name.
+func (n *Names) Known(name string) bool {
+	_, ok := n.set[name]
+	return ok
+}
+
+// WebhookOnly says whether events of this name go to webhooks and to nobody else.
+func (n *Names) WebhookOnly(name string) bool { return name == historySet }
+
+// Nearest is the known name that is most like this one.
+func (n *Names) Nearest(name string) string { return nearest(name, n.list) }
+
+// Check says what is wrong with the name of an event to emit.
+func (n *Names) Check(name string) error {
+	switch {
+	case name == "":
+		return status.Errorf(status.Invalid, "EVENT_REQUIRED", "the event has no name")
+	case !n.Known(name):
+		return unknown(name, n.list)
+	}
+	return nil
+}
+
+// CheckHeard says what is wrong with the name of an event to listen to.
+func (n *Names) CheckHeard(name string) error {
+	if n.Known(name) && !n.WebhookOnly(name) {
+		return nil
+	}
+	if name == "" {
+		return status.Errorf(status.Invalid, "EVENT_REQUIRED", "say which event to listen to, as event=%s", connectionUpdate)
+	}
+	heard := slices.DeleteFunc(n.All(), n.WebhookOnly)
+	if n.WebhookOnly(name) {
+		return status.Errorf(status.Invalid, "EVENT_WEBHOOK_ONLY", "%s goes to webhooks only; the nearest event to listen to is %s", name, nearest(name, heard))
+	}
+	return unknown(name, heard)
+}
+
+func unknown(name string, candidates []string) error {
+	return status.Errorf(status.Invalid, "EVENT_UNKNOWN", "there is no event %.80q; the nearest name is %s", name, nearest(name, candidates))
+}
+
+// nearest is a lookup's cost at most: of a long name only the beginning counts.
+func nearest(name string, candidates []string) string {
+	name = strings.ToLower(name[:min(len(name), maxEventName)])
+	best, least := "", 2*maxEventName
+	for _, c := range candidates {
+		if max(len(c)-len(name), len(name)-len(c)) >= least {
+			continue
+		}
+		if d := distance(name, strings.ToLower(c)); d < least {
+			best, least = c, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to put in, take out or change to make b of a.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := diagonal
+			if a[i] != b[j] {
+				change++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(change, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}
