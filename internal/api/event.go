@@ -72,7 +72,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 func (a *API) instance(r *http.Request) (instance.Ref, string, error) {
 	name := r.PathValue("name")
 	if a.o.Admin.Is(r) {
-		return instance.ByName(name), "admin", nil
+		return instance.ByName(name), "admin/instance/" + name, nil
 	}
 	access, err := a.o.Instances.Authenticate(r.Context(), gateway.Bearer(r.Header))
 	switch {

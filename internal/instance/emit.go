@@ -17,9 +17,7 @@ import (
 const (
 	KindEvent = "event" // EventData
 
-	// Ended, with Ends. They are no events, and no dialect shows them as such.
-	KindTokenEnded = "instance.token.ended"
-	KindDeleted    = "instance.deleted"
+	KindDeleted = "instance.deleted" // the last one; no event, and no dialect shows it as one
 )
 
 // EventData is an event, with its instance as it was when it happened. What is
@@ -29,11 +27,6 @@ type EventData struct {
 	Event    string          `json:"event"`
 	Instance Profile         `json:"instance"`
 	Data     json.RawMessage `json:"data"`
-}
-
-// Ended says which token is over.
-type Ended struct {
-	Token uint64 `json:"token"`
 }
 
 const (
@@ -200,20 +193,16 @@ func eventMessage(id uint64, name string, profile, data []byte) *journal.Message
 	return &journal.Message{Kind: KindEvent, Entries: journal.To(Topic(id)), Data: b}
 }
 
-// tokenRefreshed is the event that the server itself causes. It says which
-// token is new, and never the token.
-func tokenRefreshed(row Row) (*journal.Message, error) {
+// tokenRefreshed is the event that the server itself causes, and what ends the
+// sessions of the old token. It says which token is new, and never the token.
+func tokenRefreshed(row Row, old uint64) (*journal.Message, error) {
 	profile, err := encode(row.Profile())
 	if err != nil {
 		return nil, err
 	}
-	return eventMessage(row.ID, refreshToken, profile, fmt.Appendf(nil, `{"id":%d}`, row.Token)), nil
-}
-
-// ended is the message that ends the sessions of row's token.
-func ended(kind string, row Row) (*journal.Message, error) {
-	data, err := json.Marshal(Ended{row.Token})
-	return &journal.Message{Kind: kind, Entries: journal.To(Topic(row.ID)), Data: data, Ends: CredentialOf(row.Token)}, err
+	m := eventMessage(row.ID, refreshToken, profile, fmt.Appendf(nil, `{"id":%d}`, row.Token))
+	m.Ends = CredentialOf(old)
+	return m, nil
 }
 
 // State is the newest connection.update and qrcode.updated of an instance, in

@@ -152,11 +152,9 @@ func (s *Service) Delete(ctx context.Context, ref Ref) (Instance, error) {
 		if row, err = ref.find(background, t); err != nil {
 			return nil, err
 		}
-		end, err := ended(KindDeleted, row)
-		if err != nil {
-			return nil, err
-		}
-		return []*journal.Message{end}, t.DropInstance(background, row.ID)
+		return []*journal.Message{{
+			Kind: KindDeleted, Entries: journal.To(Topic(row.ID)), Data: []byte("{}"), Ends: CredentialOf(row.Token),
+		}}, t.DropInstance(background, row.ID)
 	})
 	if err != nil {
 		return Instance{}, err

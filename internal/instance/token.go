@@ -154,19 +154,16 @@ func (s *Service) RefreshToken(ctx context.Context, ref Ref, old string) (Token,
 		case !c.of(row):
 			return nil, ErrTokenEnded
 		}
-		end, err := ended(KindTokenEnded, row)
-		if err != nil {
-			return nil, err
-		}
+		replaced := row.Token
 		if token.ID, err = t.NextToken(background); err != nil {
 			return nil, err
 		}
 		row.Token, row.Hash = token.ID, hash
-		said, err := tokenRefreshed(row)
+		said, err := tokenRefreshed(row, replaced)
 		if err != nil {
 			return nil, err
 		}
-		return []*journal.Message{said, end}, t.SetInstance(background, row)
+		return []*journal.Message{said}, t.SetInstance(background, row)
 	})
 	if err != nil {
 		return Token{}, err

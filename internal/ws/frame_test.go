@@ -230,7 +230,7 @@ func TestBacklogKeepsFrames(t *testing.T) {
 		b.cut()
 		edge := sent + len(b.buf)
 		want := 0
-		for _, e := range append([]int{cut * 0}, ends...) {
+		for _, e := range append([]int{0}, ends...) {
 			if e >= sent+b.busy {
 				want = e
 				break
@@ -274,8 +274,7 @@ func feedAll(stream []byte, l *Limits, pieces func() int) (events []event, code 
 }
 
 // reference is the slowest and simplest reading of RFC 6455 there is: it wants
-// the whole stream and looks at one frame after another. where is how many bytes
-// a failure needs at most to be noticed.
+// the whole stream and looks at one frame after another.
 func reference(b []byte, limit int) (events []event, code uint16) {
 	var message []byte
 	var kind byte

@@ -81,9 +81,6 @@ func (c *Conn) pass(t *Turn, b []byte) {
 	c.srv.count.bytesIn.Add(uint64(len(b)))
 	c.feed(t, b)
 	t.flush()
-	if t.messages > 0 {
-		c.srv.count.messagesIn.Add(uint64(t.messages))
-	}
 	full := t.full
 	t.release()
 	if full {
@@ -365,7 +362,7 @@ func (c *Conn) whole(t *Turn, h *header, payload []byte) {
 }
 
 func (c *Conn) deliver(t *Turn, k Kind, p []byte) {
-	t.messages++
+	c.srv.count.messagesIn.Add(1)
 	c.onMessage(t, k, p)
 	if t.full || c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending {
 		c.yield(t)

@@ -12,12 +12,11 @@ const (
 // Turn is one pass over what came from a connection: the messages of one read.
 // It belongs to the call of OnMessage that it is given to.
 type Turn struct {
-	c        *Conn
-	out      []byte // replies and pongs, as frames
-	frames   int    // how many of them are messages
-	messages int    // that came in this pass
-	full     bool   // so much waits that reading must
-	buf      [readSize]byte
+	c      *Conn
+	out    []byte // replies and pongs, as frames
+	frames int    // how many of them are messages
+	full   bool   // so much waits that reading must
+	buf    [readSize]byte
 }
 
 var turns = sync.Pool{New: func() any { return new(Turn) }}
@@ -29,7 +28,7 @@ func takeTurn(c *Conn) *Turn {
 }
 
 func (t *Turn) release() {
-	t.c, t.frames, t.messages, t.full, t.out = nil, 0, 0, false, t.out[:0]
+	t.c, t.frames, t.full, t.out = nil, 0, false, t.out[:0]
 	if cap(t.out) > replyAtOnce {
 		t.out = nil
 	}

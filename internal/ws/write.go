@@ -95,6 +95,8 @@ func (c *Conn) Send(frames ...[]byte) bool {
 		c.srv.count.drops.Add(1)
 		return false
 	}
+	c.srv.count.messagesOut.Add(uint64(len(frames)))
+	c.srv.count.bytesOut.Add(uint64(total))
 	var todo uint8
 	if len(frames) == 1 {
 		todo = c.put(frames[0])
@@ -102,8 +104,6 @@ func (c *Conn) Send(frames ...[]byte) bool {
 		todo = c.putAll(frames, total)
 	}
 	c.mu.Unlock()
-	c.srv.count.messagesOut.Add(uint64(len(frames)))
-	c.srv.count.bytesOut.Add(uint64(total))
 	c.do(todo)
 	return true
 }
@@ -124,11 +124,11 @@ func (c *Conn) push(p []byte, messages int) (full bool) {
 		c.mu.Unlock()
 		return false
 	}
+	c.srv.count.messagesOut.Add(uint64(messages))
+	c.srv.count.bytesOut.Add(uint64(len(p)))
 	todo := c.put(p)
 	full = c.full()
 	c.mu.Unlock()
-	c.srv.count.messagesOut.Add(uint64(messages))
-	c.srv.count.bytesOut.Add(uint64(len(p)))
 	c.do(todo)
 	return full
 }
