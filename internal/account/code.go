@@ -25,7 +25,7 @@ func (s *Service) Issue(l Login) (string, error) {
 // Spend takes a one-time code: of all who present it the first wins, and only
 // while its login lives. address is where it comes from, "" is not limited.
 func (s *Service) Spend(ctx context.Context, code, address string) (User, Login, error) {
-	from := origin(address)
+	from := Origin(address)
 	if !s.codes.free(from, s.o.Now()) {
 		return User{}, Login{}, ErrTooManyCodes
 	}

@@ -3,6 +3,7 @@ package account
 import (
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,7 +24,8 @@ type bucket struct {
 
 // limiter counts by key.
 type limiter struct {
-	limit Limit // static
+	limit   Limit // static
+	refused atomic.Int64
 
 	mu       sync.Mutex
 	now, old map[string]bucket // guarded by mu; old is the generation before
@@ -55,6 +57,8 @@ func (l *limiter) add(key string, n float64, now time.Time) bool {
 	within := n < 0 || b.used+max(n, 1) <= float64(l.limit.N)+1e-6
 	if within {
 		b.used = max(b.used+n, 0)
+	} else {
+		l.refused.Add(1)
 	}
 	if b.used == 0 { // like one that nobody knows
 		delete(l.now, key)
@@ -72,9 +76,9 @@ func (l *limiter) take(key string, now time.Time) bool { return l.add(key, 1, no
 func (l *limiter) free(key string, now time.Time) bool { return l.add(key, 0, now) }
 func (l *limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
 
-// origin is what an address counts as: without its port, and of IPv6 the 64
+// Origin is what an address counts as: without its port, and of IPv6 the 64
 // bits that one customer gets, since the rest is his to choose.
-func origin(address string) string {
+func Origin(address string) string {
 	a, err := netip.ParseAddr(address)
 	if err != nil {
 		ap, err := netip.ParseAddrPort(address)
@@ -90,4 +94,14 @@ func origin(address string) string {
 		}
 	}
 	return a.String()
+}
+
+// Limited counts what each limit refused, by its name in Limits.
+func (s *Service) Limited() map[string]int64 {
+	return map[string]int64{
+		"wrong_passwords": s.passwords.refused.Load(),
+		"registrations":   s.registrations.refused.Load(),
+		"logins":          s.logins.refused.Load(),
+		"refused_codes":   s.codes.refused.Load(),
+	}
 }

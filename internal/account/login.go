@@ -40,7 +40,7 @@ type LoginRequest struct {
 // and ErrWrongPassword take the same time; after too many wrong ones no
 // password is checked for a while, and logins that exist go on.
 func (s *Service) Login(ctx context.Context, r LoginRequest) (string, User, Login, error) {
-	if !s.logins.take(origin(r.Address), s.o.Now()) {
+	if !s.logins.take(Origin(r.Address), s.o.Now()) {
 		return "", User{}, Login{}, ErrTooManyLogins
 	}
 	u, err := s.checkPassword(ctx, r.Name, r.Password)

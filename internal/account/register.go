@@ -27,7 +27,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	if err := checkPassword(r.Password); err != nil {
 		return User{}, err
 	}
-	if !s.registrations.take(origin(r.Address), s.o.Now()) {
+	if !s.registrations.take(Origin(r.Address), s.o.Now()) {
 		return User{}, ErrTooManyRegistrations
 	}
 	// Asked once before the hash, which is dear, and again where it counts.

@@ -83,7 +83,10 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 		count("ws_closed_total", "Connections that ended, by close code.", n, "code", strconv.Itoa(int(code)))
 	}
 
-	count("limit_connections_total", "Connections refused because their address had too many.", uint64(o.Edge.Places.Refused.Load()))
+	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Places.Refused.Load()), "limit", "connections")
+	for limit, n := range o.Accounts.Limited() {
+		count("limit_refused_total", "What a limit refused.", uint64(n), "limit", limit)
+	}
 	for gateway, refused := range o.Refused {
 		count("frames_refused_total", "Frames that were not carried out.", uint64(refused()), "gateway", gateway)
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -119,7 +120,7 @@ func (p *Places) Take(remote string) (release func(), err error) {
 	if p.Most <= 0 {
 		return func() {}, nil
 	}
-	host := Host(remote)
+	host := account.Origin(remote)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.taken == nil {
