@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -85,6 +86,11 @@ func (s *server) play(ctx context.Context, out io.Writer) error {
 	if _, err = io.WriteString(out, s.guide(ann, budi, token)); err != nil {
 		return err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var talking sync.WaitGroup
+	talking.Go(func() { s.chatter(ctx, ann, budi) })
+	defer talking.Wait()
+	defer stop()
 	return s.produce(ctx)
 }
 
@@ -135,6 +141,34 @@ var demoEvents = []struct{ name, data string }{
 	{"connection.update", `{"state":"close","statusReason":408,"count":%d}`},
 }
 
+// chatter lets the two talk on the feed, now and then.
+func (s *server) chatter(ctx context.Context, people ...person) {
+	tick := time.NewTicker(15 * time.Second)
+	defer tick.Stop()
+	for i := 0; ; i++ {
+		by := people[i%len(people)]
+		_, err := s.chats.Speak(chat.Speaker{User: by.ID, Name: by.Display}, demoLines[i%len(demoLines)], journal.Key{}).Wait(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("the demo's line was not stored", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// demoLines are what the two say on the feed in turn.
+var demoLines = []string{
+	"Halo semua! Ada kabar apa hari ini?",
+	"Kabar baik. Selamat datang di siaran ini.",
+	"Everybody who is connected sees this line at the same moment.",
+	"And whoever was away for a while gets what was missed.",
+	"Coba buka halaman ini di dua jendela, lalu tulis sesuatu.",
+	"Say something, we are listening!",
+}
+
 func (s *server) person(ctx context.Context, name, email string) (person, error) {
 	_, err := s.accounts.Register(ctx, account.Registration{Email: email, Name: name, Password: demoPassword})
 	if err != nil && !errors.Is(err, account.ErrAlreadyRegistered) {
@@ -178,6 +212,12 @@ func (s *server) guide(ann, budi person, token string) string {
 	line("  a code       curl -s -H 'Authorization: %s' http://%s/ws/auth", ann.token, direct)
 	line("  connect      ws://%s/ws/connect?auth=<code>   (each code works once)", direct)
 	line(`  say          {"type":0,"data":{"to":%d,"message":"Hai!"}}`, budi.ID)
+	line("")
+	stream := s.at("3000")
+	line("feed           http://%s/, a page to open in several tabs", stream)
+	line("  connect      ws://%s/websocket   each frame is a line; what is sent goes to everybody else", stream)
+	line("  by hand      npx wscat -c 'ws://%s/websocket?last=5'", stream)
+	line("  publish      kabar publish --url http://%s --admin-key %s feed 'Halo semua!'", s.at("8080"), s.adminKey)
 	line("")
 	events := s.at("8084")
 	line("events         the instance %q has an event every three seconds", demoInstance)

@@ -19,6 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/gateway/direct"
 	"github.com/kabar-io/kabar/internal/gateway/events"
+	"github.com/kabar-io/kabar/internal/gateway/feed"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
@@ -142,14 +143,20 @@ func (s *server) edges() error {
 		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
 	})
 	ev.Handle(mux)
+	fd := feed.New(feed.Options{
+		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Limits: s.limits(c.Feed.Frame), Publish: feed.Publish(c.Feed.Publish),
+	})
+	fd.Handle(mux)
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
 		Instances: s.instances, Admin: admin, MetricsPublic: c.Metrics.Public, Version: version,
-		Refused: map[string]func() int64{"direct": dm.Refused, "events": ev.Refused},
+		Refused: map[string]func() int64{"direct": dm.Refused, "events": ev.Refused, "feed": fd.Refused},
 	}).Handle(mux)
 	acceptors := map[string]ws.Acceptor{
 		direct.Path: dm.Accept,
 		events.Path: ev.Accept,
+		feed.Path:   fd.Accept,
 	}
 	find := func(path string) ws.Acceptor { return acceptors[path] }
 	s.http = &http.Server{
