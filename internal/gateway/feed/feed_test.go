@@ -40,6 +40,7 @@ func options(publish feed.Publish) transcript.Options {
 				Edge: c.Edge, Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Publish: publish,
 				Limits: ws.Limits{MaxMessage: 4096, Queue: 256 << 10, Pending: 64},
 			})
+			g.AskAlways()
 			mux := http.NewServeMux()
 			g.Handle(mux)
 			mux.HandleFunc("GET /refused", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, `{"refused":%d}`, g.Refused()) })
@@ -69,7 +70,9 @@ func words() map[string]word {
 		// announce …: the server says it on the feed.
 		"announce": say(func(s *transcript.Scene, text string) *journal.Pending { return s.Chats.Announce(text, journal.Key{}) }),
 		// notify …: the server says it to everybody.
-		"notify": say(func(s *transcript.Scene, text string) *journal.Pending { return s.Accounts.NotifyAll(text, journal.Key{}) }),
+		"notify": say(func(s *transcript.Scene, text string) *journal.Pending {
+			return s.Accounts.NotifyAll(text, journal.Key{})
+		}),
 		// speak a b: nobody in particular says the lines "line a" to "line b".
 		"speak": func(ctx context.Context, s *transcript.Scene, rest string) error {
 			var from, to int
@@ -131,7 +134,7 @@ func narrow(t testing.TB) *http.Client {
 	tr := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil {
-			err = nc.(*net.TCPConn).SetReadBuffer(4096)
+			err = nc.(*net.TCPConn).SetReadBuffer(256 << 10)
 		}
 		return nc, err
 	}}
@@ -212,6 +215,10 @@ func TestALineArrivesByteForByte(t *testing.T) {
 	}
 	b.say("the end")
 	a.hears("the end") // and so nothing of its own
+	a.say(strings.Repeat("x", 4097))
+	if _, err := a.hear(); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
+		t.Fatalf("got %v, want 1009", err)
+	}
 }
 
 func TestEverybodyHearsTheSameOrder(t *testing.T) {
@@ -268,45 +275,47 @@ func TestEverybodyHearsTheSameOrder(t *testing.T) {
 	}
 }
 
-// flood says more than sockets and queues hold.
-func flood(t *testing.T, s *transcript.Server, n int) {
+// flood speaks until so many have fallen behind, and says how many lines that took.
+func flood(t *testing.T, s *transcript.Server, behind int64) (n int) {
 	t.Helper()
-	var last *journal.Pending
-	for i := range n {
-		last = s.Chats.Speak(chat.Speaker{}, fmt.Sprintf("%06d %s", i, strings.Repeat("x", 4000)), journal.Key{})
+	for deadline := time.Now().Add(patience); s.Hub.Stats().Fallbacks < behind; {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %d lines nobody is too slow", n)
+		}
+		var last *journal.Pending
+		for range 50 {
+			last = s.Chats.Speak(chat.Speaker{}, fmt.Sprintf("%06d %s", n, strings.Repeat("x", 4000)), journal.Key{})
+			n++
+		}
+		if _, err := last.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if _, err := last.Wait(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	return n
 }
-
-// much is what no socket's buffers hold, in lines of flood.
-const much = 2000
 
 func TestASlowReaderCatchesUp(t *testing.T) {
 	s := transcript.Start(t, options(feed.Anyone))
 	c := connectBy(t, narrow(t), s, "", nil)
-	flood(t, s, much)
-	for i := range much {
+	for i := range flood(t, s, 1) {
 		line, err := c.hear()
 		if err != nil || !strings.HasPrefix(line, fmt.Sprintf("%06d ", i)) {
 			t.Fatalf("heard %.20q, %v; want number %d", line, err, i)
 		}
 	}
-	if s.Hub.Stats().Fallbacks == 0 {
-		t.Fatal("the reader was never too slow: the test proves nothing")
-	}
+	speak(t, s, "still here")
+	c.hears("still here")
 }
 
 func TestWhoSkipsIsToldHowMany(t *testing.T) {
 	s := transcript.Start(t, options(feed.Anyone))
-	json1 := connectBy(t, narrow(t), s, "format=json&slow=skip", nil)
+	told := connectBy(t, narrow(t), s, "format=json&slow=skip", nil)
 	plain := connectBy(t, narrow(t), s, "slow=skip", nil)
-	flood(t, s, much)
+	much := flood(t, s, 2)
 
 	skipped, next := 0, 1
 	for next <= much {
-		text, err := json1.hear()
+		text, err := told.hear()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -331,7 +340,7 @@ func TestWhoSkipsIsToldHowMany(t *testing.T) {
 		t.Fatalf("%d of %d were skipped: the test proves nothing", skipped, much)
 	}
 	speak(t, s, "still here")
-	if text, err := json1.hear(); err != nil || !strings.Contains(text, "still here") {
+	if text, err := told.hear(); err != nil || !strings.Contains(text, "still here") {
 		t.Fatalf("heard %q, %v", text, err)
 	}
 

@@ -3,6 +3,7 @@ package feed
 import (
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
@@ -38,14 +39,15 @@ type Options struct {
 // Gateway is the dialect.
 type Gateway struct {
 	// static
-	o     Options
-	files map[string]file // of the page, by name
+	o         Options
+	files     map[string]file // of the page, by name
+	nameHolds time.Duration   // how long the answer holds that a name is nobody else's
 
 	refused atomic.Int64
 }
 
 // New makes the gateway.
-func New(o Options) *Gateway { return &Gateway{o: o, files: files(o)} }
+func New(o Options) *Gateway { return &Gateway{o: o, files: files(o), nameHolds: 30 * time.Second} }
 
 // Refused is how many frames were dropped.
 func (g *Gateway) Refused() int64 { return g.refused.Load() }

@@ -17,10 +17,8 @@ import (
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
-const (
-	askTime   = 10 * time.Second // bounds what an upgrade may wait for the store
-	nameAgain = 30 * time.Second // how long the answer holds that a name is nobody else's
-)
+// askTime bounds what may be waited for the store.
+const askTime = 10 * time.Second
 
 var errOrigin = status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration")
 
@@ -176,7 +174,7 @@ func (s *socket) unspoken(t *ws.Turn, k ws.Kind, p []byte) string {
 		return "NOT_ALLOWED"
 	case len(p) == 0:
 		return "TEXT_REQUIRED"
-	case s.guest != nil && time.Since(s.asked) > nameAgain:
+	case s.guest != nil && time.Since(s.asked) > s.g.nameHolds:
 		t.Blocking()
 		ctx, cancel := context.WithTimeout(context.Background(), askTime)
 		defer cancel()

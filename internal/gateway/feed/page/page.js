@@ -124,7 +124,7 @@ function avatar(name) {
   for (const c of name) hash = (hash * 31 + c.codePointAt(0)) >>> 0;
   const letter = Array.from(name.trim())[0] ?? "·";
   const e = make("span", name ? "face f" + (hash % 8) : "face", letter.toUpperCase());
-  e.ariaHidden = "true";
+  e.setAttribute("aria-hidden", "true");
   return e;
 }
 
@@ -278,7 +278,7 @@ function own(line) {
   const li = log.line("line", line.from, line.text, new Date());
   li.classList.add("mine");
   const p = make("p", "fate");
-  p.role = "status";
+  p.setAttribute("role", "status");
   li.append(p);
   return li;
 }
