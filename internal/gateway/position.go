@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -30,4 +32,18 @@ func ParsePosition(text, epoch string) (uint64, error) {
 		return 0, &hub.GoneError{Reason: "epoch"}
 	}
 	return seq, nil
+}
+
+// WithHead completes a position of topic that cannot be served (see
+// ParsePosition) with where the topic stands. Any other error stays as it is.
+func WithHead(ctx context.Context, err error, log hub.Log, topic string) error {
+	var gone *hub.GoneError
+	if !errors.As(err, &gone) {
+		return err
+	}
+	head, failed := log.Head(ctx, topic)
+	if failed != nil {
+		return failed
+	}
+	return &hub.GoneError{Reason: gone.Reason, Head: head}
 }

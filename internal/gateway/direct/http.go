@@ -68,7 +68,11 @@ func (g *Gateway) auth(w http.ResponseWriter, r *http.Request) error {
 
 // register is POST /api/register {email, username, password} → 201 {"code":200}.
 func (g *Gateway) register(w http.ResponseWriter, r *http.Request) error {
-	var in struct{ Email, Username, Password string }
+	var in struct {
+		Email    string `json:"email"`
+		Username string `json:"username"`
+		Password string `json:"password"`
+	}
 	if err := gateway.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
@@ -87,7 +91,10 @@ func (g *Gateway) register(w http.ResponseWriter, r *http.Request) error {
 
 // logIn is POST /api/login {email, password} → {code:200, data:{Token}}.
 func (g *Gateway) logIn(w http.ResponseWriter, r *http.Request) error {
-	var in struct{ Email, Password string }
+	var in struct {
+		Email    string `json:"email"`
+		Password string `json:"password"`
+	}
 	if err := gateway.ReadJSON(w, r, &in); err != nil {
 		return err
 	}

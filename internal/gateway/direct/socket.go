@@ -52,7 +52,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	}
 	from, err := g.from(ctx, q.Get("after"), l)
 	if err != nil {
-		return nil, err
+		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
 	}
 	f := Format{User: u.ID, Devices: q.Get("devices") == "1"}
 	if q.Has("after") || q.Get("epoch") == "1" {
@@ -78,15 +78,16 @@ func (g *Gateway) from(ctx context.Context, after string, l account.Login) (hub.
 				return hub.After(seq), nil
 			}
 		}
-		head, err := g.o.Journal.Head(ctx, account.Inbox(l.User))
-		return hub.Start{}, errors.Join(err, &hub.GoneError{Reason: "expired", Head: head})
+		return hub.Start{}, &hub.GoneError{Reason: "expired"}
 	}
 	return g.o.Edge.Resume(ctx, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
 }
 
 // OnMessage takes a frame.
 func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
-	s.touch(c)
+	if !s.touch(c) {
+		return
+	}
 	if k != ws.Text {
 		s.refuse(t, &refusal{message: notRecognized + "frames are text", code: "BINARY"})
 		return
@@ -138,9 +139,11 @@ func (s *socket) OnPong(c *ws.Conn, p []byte) {
 }
 
 // touch keeps the login alive, and ends the connection with it.
-func (s *socket) touch(c *ws.Conn) {
+func (s *socket) touch(c *ws.Conn) (alive bool) {
 	s.login = s.g.o.Accounts.Touch(s.login)
 	if time.Now().After(s.login.Expires) {
 		c.Close(status.Unauthenticated.Close(), account.ErrLoginEnded.Message)
+		return false
 	}
+	return true
 }

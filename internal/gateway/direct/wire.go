@@ -67,7 +67,8 @@ func decode(p []byte, limit int) (message, *refusal) {
 		Data json.RawMessage `json:"data"`
 		Ref  json.RawMessage `json:"ref"`
 	}
-	if err := json.Unmarshal(bytes.TrimPrefix(p, bom), &f); err != nil {
+	p = bytes.TrimLeft(bytes.TrimPrefix(p, bom), " \t\r\n")
+	if err := json.Unmarshal(p, &f); err != nil || p[0] != '{' {
 		return message{}, &refusal{notRecognized + jsonFault(err), "NOT_JSON", ""}
 	}
 	var m message

@@ -1,0 +1,194 @@
+package direct_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway/direct"
+	"github.com/kabar-io/kabar/internal/gateway/transcript"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestTranscripts(t *testing.T) {
+	transcript.Run(t, "testdata/*.txt", options(direct.Options{}))
+}
+
+// TestTranscriptsOfSettings are those of a server that is set differently.
+func TestTranscriptsOfSettings(t *testing.T) {
+	t.Run("reveal", func(t *testing.T) {
+		transcript.Run(t, "testdata/settings/reveal.txt", options(direct.Options{Reveal: true}))
+	})
+	t.Run("limits", func(t *testing.T) {
+		o := options(direct.Options{})
+		o.Places = 2
+		o.Accounts.Limits = account.Limits{
+			Registrations: account.Limit{N: 3, Per: time.Hour}, Logins: account.Limit{N: 4, Per: time.Hour}, RefusedCodes: account.Limit{N: 3, Per: time.Hour},
+		}
+		transcript.Run(t, "testdata/settings/limits.txt", o)
+	})
+	t.Run("resume", func(t *testing.T) {
+		o := options(direct.Options{})
+		o.Sockets.PingEvery = 50 * time.Millisecond // pongs move positions
+		transcript.Run(t, "testdata/settings/resume.txt", o)
+	})
+}
+
+// options are a server with the dialect, but for the rest as the product sets it.
+func options(o direct.Options) transcript.Options {
+	return transcript.Options{
+		Words: words,
+		Build: func(c *transcript.Core) (transcript.Routes, error) {
+			o.Edge, o.Journal, o.Accounts, o.Chats = c.Edge, c.Journal, c.Accounts, c.Chats
+			o.Limits, o.Text = ws.Limits{MaxMessage: 4096, Queue: 256 << 10, Pending: 64}, 800
+			g := direct.New(o)
+			mux := http.NewServeMux()
+			g.Handle(mux)
+			return transcript.Routes{HTTP: mux, Sockets: map[string]ws.Acceptor{direct.Path: g.Accept}}, nil
+		},
+	}
+}
+
+const password = "12345678"
+
+// words are what direct's transcripts say beside what all can say.
+var words = map[string]func(ctx context.Context, s *transcript.Scene, rest string) error{
+	// people ann bob: they are registered and logged in; $ann and $bob are their tokens.
+	"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		for _, name := range strings.Fields(rest) {
+			r := account.Registration{Email: name + "@example.org", Name: name, Password: password}
+			if _, err := s.Accounts.Register(ctx, r); err != nil {
+				return err
+			}
+			if err := login(ctx, s, name, name); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	// login phone ann: ann logs in once more, with the token $phone.
+	"login": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		token, name, _ := strings.Cut(rest, " ")
+		return login(ctx, s, token, name)
+	},
+	// code phone: $code is a one-time code for the login whose token is $phone.
+	"code": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		_, l, err := s.Accounts.Authenticate(ctx, s.Value(rest))
+		if err != nil {
+			return err
+		}
+		code, err := s.Accounts.Issue(l)
+		s.Set("code", code)
+		return err
+	},
+	// friends 1 2: they are, by 1's request.
+	"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 2)
+		if err != nil {
+			return err
+		}
+		if _, err := s.Chats.Request(ctx, n[0], n[1]); err != nil {
+			return err
+		}
+		return s.Chats.Accept(ctx, n[1], n[0])
+	},
+	// says 1 2 30: user 1 says "1" to "30" to user 2, through no gateway.
+	"says": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 3)
+		if err != nil {
+			return err
+		}
+		for i := range n[2] {
+			m := chat.Outgoing{From: n[0], To: n[1], Text: strconv.FormatUint(i+1, 10)}
+			if _, err := s.Chats.Send(m, journal.Key{}).Wait(ctx); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	// notice 1 text, notice all text: the server says it.
+	"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		to, text, _ := strings.Cut(rest, " ")
+		if to == "all" {
+			_, err := s.Accounts.NotifyAll(text, journal.Key{}).Wait(ctx)
+			return err
+		}
+		id, err := strconv.ParseUint(to, 10, 64)
+		if err != nil {
+			return err
+		}
+		_, err = s.Accounts.Notify(id, text, journal.Key{}).Wait(ctx)
+		return err
+	},
+	// suspend 1: the account is closed.
+	"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 1)
+		if err != nil {
+			return err
+		}
+		return s.Accounts.Suspend(ctx, n[0])
+	},
+	// acknowledged 1 7: a pong of login 1 says that it has everything up to 7.
+	"acknowledged": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 2)
+		if err != nil {
+			return err
+		}
+		for {
+			have, _, err := s.Acked.Position(ctx, account.LoginCredential(n[0]))
+			if err != nil || have == n[1] {
+				return err
+			}
+			select {
+			case <-ctx.Done():
+				return fmt.Errorf("it has everything up to %d", have)
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	},
+	// long 801: $long is a text of so many bytes.
+	"long": func(_ context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 1)
+		if err == nil {
+			s.Set("long", strings.Repeat("x", int(n[0])))
+		}
+		return err
+	},
+	// epoch: $epoch is the log's.
+	"epoch": func(_ context.Context, s *transcript.Scene, _ string) error {
+		s.Set("epoch", s.Journal.Epoch())
+		return nil
+	},
+}
+
+func login(ctx context.Context, s *transcript.Scene, token, name string) error {
+	t, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "direct"})
+	s.Set(token, t)
+	return err
+}
+
+func numbers(text string, n int) ([]uint64, error) {
+	fields := strings.Fields(text)
+	if len(fields) != n {
+		return nil, fmt.Errorf("%d numbers are needed", n)
+	}
+	out := make([]uint64, n)
+	for i, f := range fields {
+		var err error
+		if out[i], err = strconv.ParseUint(f, 10, 64); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
