@@ -70,16 +70,24 @@ func (a *API) mustAdmin(r *http.Request) error {
 	return nil
 }
 
-// key is what makes a request with an Idempotency-Key happen once.
-func key(r *http.Request, scope string) (journal.Key, error) {
+// idempotency is a request's Idempotency-Key, "" for none.
+type idempotency string
+
+func idempotencyKey(r *http.Request) (idempotency, error) {
 	k := r.Header.Get("Idempotency-Key")
 	if len(k) > 255 {
-		return journal.Key{}, status.Errorf(status.Invalid, "BAD_KEY", "the Idempotency-Key may have 255 bytes")
+		return "", status.Errorf(status.Invalid, "BAD_KEY", "the Idempotency-Key may have 255 bytes")
 	}
+	return idempotency(k), nil
+}
+
+// in is what makes a request happen once. The scope says who asks and where to,
+// so that a key that is used twice for two things stops neither.
+func (k idempotency) in(scope string) journal.Key {
 	if k == "" {
-		return journal.Key{}, nil
+		return journal.Key{}
 	}
-	return journal.Key{Scope: scope, Ref: k}, nil
+	return journal.Key{Scope: scope, Ref: string(k)}
 }
 
 // problem is an error body as RFC 9457 has it.

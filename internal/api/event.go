@@ -7,7 +7,6 @@ import (
 
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/instance"
-	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -20,10 +19,9 @@ type occurrence struct {
 	Data  json.RawMessage `json:"data"`
 }
 
-// event hands over the event of POST /v1/publish.
-func (a *API) event(p publication, k journal.Key) (*journal.Pending, string, error) {
-	return a.o.Instances.Emit(instance.ByName(p.Instance), []instance.Event{{Name: p.Event, Data: p.Data}}, k), "", nil
-}
+// adminScope is the scope of the administrator's keys for an instance's events.
+// It names the id: the key of a name's earlier bearer is not the later one's.
+func adminScope(i instance.Instance) string { return "admin/" + instance.Topic(i.ID) }
 
 // events is POST /v1/instances/{name}/events {event, data}, or an array of at
 // most 100 → 202 {accepted:[{id, seq}]}, once all of them are durable. The
@@ -33,7 +31,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	k, err := key(r, scope)
+	ik, err := idempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -55,7 +53,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	for i, o := range posted {
 		list[i] = instance.Event{Name: o.Event, Data: o.Data}
 	}
-	result, err := a.o.Instances.Emit(ref, list, k).Wait(r.Context())
+	result, err := a.o.Instances.Emit(ref, list, ik.in(scope)).Wait(r.Context())
 	if err != nil {
 		return err
 	}
@@ -68,18 +66,21 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 }
 
 // instance is the instance named in the path, for who may act for it, and the
-// scope of the keys of whoever does.
+// scope of the keys of whoever does: of the instance, so that a refreshed token
+// does not forget.
 func (a *API) instance(r *http.Request) (instance.Ref, string, error) {
 	name := r.PathValue("name")
-	if a.o.Admin.Is(r) {
-		return instance.ByName(name), "admin/instance/" + name, nil
-	}
-	access, err := a.o.Instances.Authenticate(r.Context(), gateway.Bearer(r.Header))
+	token := gateway.Bearer(r.Header)
 	switch {
-	case err != nil:
+	case a.o.Admin.Is(r):
+		i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
+		return instance.ByID(i.ID), adminScope(i), err
+	case token == "" || r.Header.Get("apikey") != "":
 		return instance.Ref{}, "", status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
-	case access.Instance.Name != name:
-		return instance.Ref{}, "", status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
 	}
-	return access.Ref(), access.Credential(), nil
+	access, err := a.o.Instances.Authenticate(r.Context(), token)
+	if err == nil && access.Instance.Name != name {
+		err = status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
+	}
+	return access.Ref(), instance.Topic(access.Instance.ID), err
 }

@@ -2,12 +2,14 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"net/http"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
@@ -42,7 +44,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := a.mustAdmin(r); err != nil {
 		return err
 	}
-	k, err := key(r, "admin")
+	k, err := idempotencyKey(r)
 	if err != nil {
 		return err
 	}
@@ -50,7 +52,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := gateway.ReadJSON(w, r, &p); err != nil {
 		return err
 	}
-	pending, topic, err := a.start(p, k)
+	pending, topic, err := a.start(r.Context(), p, k)
 	if err != nil {
 		return err
 	}
@@ -69,7 +71,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 
 // start hands a publication over, and says in which topic its number counts,
 // "" where it is in one only.
-func (a *API) start(p publication, k journal.Key) (*journal.Pending, string, error) {
+func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal.Pending, string, error) {
 	kinds := 0
 	for _, is := range []bool{p.Topic != "", p.User != nil, p.Users != "", p.Instance != ""} {
 		if is {
@@ -82,23 +84,28 @@ func (a *API) start(p publication, k journal.Key) (*journal.Pending, string, err
 	switch {
 	case p.Topic != "":
 		if p.Topic != chat.FeedTopic {
-			return nil, "", status.Errorf(status.NotFound, "NO_TOPIC", "there is no topic %q to publish to; there is feed", p.Topic)
+			return nil, "", status.Errorf(status.NotFound, "NO_TOPIC", "there is no topic %.80q to publish to; there is feed", p.Topic)
 		}
 		text, err := p.text()
 		if err != nil {
 			return nil, "", err
 		}
-		return a.o.Chats.Announce(text, k), chat.FeedTopic, nil
+		return a.o.Chats.Announce(text, k.in("admin/feed")), chat.FeedTopic, nil
 	case p.Message == nil && p.Instance == "":
 		return nil, "", status.Errorf(status.Invalid, "TEXT_REQUIRED", `"message" is missing: the text of the notice`)
 	case p.User != nil:
-		return a.o.Accounts.Notify(*p.User, *p.Message, k), account.Inbox(*p.User), nil
+		return a.o.Accounts.Notify(*p.User, *p.Message, k.in("admin/"+account.Inbox(*p.User))), account.Inbox(*p.User), nil
 	case p.Users == "all":
-		return a.o.Accounts.NotifyAll(*p.Message, k), chat.FeedTopic, nil
+		return a.o.Accounts.NotifyAll(*p.Message, k.in("admin/users")), chat.FeedTopic, nil
 	case p.Users != "":
 		return nil, "", status.Errorf(status.Invalid, "WHERE_TO", `"users" can be "all" only; for one person write "user": <id>`)
 	}
-	return a.event(p, k)
+	i, err := a.o.Instances.Get(ctx, instance.ByName(p.Instance))
+	if err != nil {
+		return nil, "", err
+	}
+	event := []instance.Event{{Name: p.Event, Data: p.Data}}
+	return a.o.Instances.Emit(instance.ByID(i.ID), event, k.in(adminScope(i))), "", nil
 }
 
 // text is the line: text as it is, data as compact JSON.

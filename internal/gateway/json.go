@@ -87,7 +87,9 @@ func typeName(t string) string {
 	switch t {
 	case "string", "bool":
 		return "a " + t
-	case "uint64", "int64", "int", "float64":
+	case "uint64":
+		return "a whole number from 0"
+	case "int64", "int", "float64":
 		return "a number"
 	}
 	return "an object"

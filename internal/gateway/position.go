@@ -26,7 +26,7 @@ func ParsePosition(text, epoch string) (uint64, error) {
 	}
 	seq, err := strconv.ParseUint(n, 10, 64)
 	if err != nil || e == "" {
-		return 0, status.Errorf(status.Invalid, "BAD_POSITION", "%q is not a position: write <seq> or <epoch>:<seq>", text)
+		return 0, status.Errorf(status.Invalid, "BAD_POSITION", "%.80q is not a position: write <seq> or <epoch>:<seq>", text)
 	}
 	if e != epoch {
 		return 0, &hub.GoneError{Reason: "epoch"}

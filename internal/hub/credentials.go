@@ -12,6 +12,9 @@ import (
 // ErrEnded is the answer to a session that rests on what has just ended.
 var ErrEnded = status.Errorf(status.Unauthenticated, "", "the login or token has ended; get a new one")
 
+// ErrClosing is the answer to a session that comes after Close.
+var ErrClosing = status.Errorf(status.Unavailable, "CLOSING", "the server is going down; come back in a moment")
+
 // rememberEnded is how long an end is remembered: a session that was checked
 // before it and subscribes after it would otherwise live on.
 const rememberEnded = 5 * time.Minute
@@ -25,6 +28,7 @@ type credentials struct {
 	loose   map[*Session]struct{}            // guarded by mu: those that rest on nothing
 	over    map[string]time.Time             // guarded by mu: when a credential ended
 	until   map[*Session]struct{}            // guarded by mu: those that have an end
+	closing bool                             // guarded by mu: nobody comes any more
 }
 
 func (c *credentials) init() {
@@ -37,6 +41,9 @@ func (c *credentials) init() {
 func (c *credentials) add(s *Session) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closing {
+		return ErrClosing
+	}
 	if s.Credential == "" {
 		c.loose[s] = struct{}{}
 	} else {
@@ -118,10 +125,11 @@ func (c *credentials) expired(now time.Time) (closing []*Session) {
 	return closing
 }
 
-// all is every session that is connected.
-func (c *credentials) all() []*Session {
+// close lets nobody in any more, and returns who is there.
+func (c *credentials) close() []*Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.closing = true
 	out := make([]*Session, 0, len(c.loose)+len(c.holders))
 	for s := range c.loose {
 		out = append(out, s)

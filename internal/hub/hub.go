@@ -175,7 +175,7 @@ func (e *GoneError) Unwrap() error {
 
 // Subscribe adds the session. When it returns, the session hears everything
 // that is published after; its connection may be sent to already. The error is
-// a *GoneError, ErrEnded, or the log's.
+// a *GoneError, ErrEnded, ErrClosing, or the log's.
 func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
 	head, err := h.log.Head(ctx, s.Topic)
 	if err != nil {
@@ -223,9 +223,10 @@ func (h *Hub) Unsubscribe(s *Session) {
 	s.shard.box.put(item{command: func(sh *shard) { sh.unsubscribe(s) }})
 }
 
-// Close closes every session's connection with what why says for the i-th of n.
+// Close closes every session's connection with what why says for the i-th of n,
+// and refuses new ones.
 func (h *Hub) Close(why func(i, n int) (code uint16, reason string)) {
-	all := h.creds.all()
+	all := h.creds.close()
 	for i, s := range all {
 		s.Conn.Close(why(i, len(all)))
 	}

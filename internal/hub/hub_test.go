@@ -290,6 +290,13 @@ func TestSessionsEndWithWhatTheyRestOn(t *testing.T) {
 		t.Errorf("a session of a login that has ended: %v", err)
 	}
 	eventually(t, "the expiry", func() bool { return strings.HasPrefix(closed(c), "4001 ") })
+	h.Close(func(i, n int) (uint16, string) { return 1001, fmt.Sprint(i, " of ", n) })
+	if closed(b) == "" || closed(b) == closed(a) {
+		t.Errorf("closed with %q", closed(b))
+	}
+	if err := h.Subscribe(t.Context(), &hub.Session{Topic: "feed", Format: plain{}, Conn: a}, hub.Now()); !errors.Is(err, hub.ErrClosing) {
+		t.Errorf("a session after the end: %v", err)
+	}
 	_ = l
 }
 

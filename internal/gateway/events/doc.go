@@ -28,11 +28,11 @@
 // nearest name), 401 token, 403 Origin, 410 position, 426 neither an upgrade
 // nor Server-Sent Events, 429 too many connections. What may be added:
 //
-//	consumer=<name>                 a position is kept under this name; pongs move it
+//	consumer=<name>                 a position is kept under this name, from where it first began; pongs move it
 //	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer
-//	state=1                         first the last connection.update and qrcode.updated
+//	state=1                         first the last connection.update and qrcode.updated, if not newer than the position
 //	format=raw|cloudevents          data alone, or a CloudEvents 1.0 JSON event
-//	epoch=1                         the position's epoch in every frame; after= implies it
+//	epoch=1                         the position's epoch in every frame but a raw one; after= implies it
 //	close_reason=1                  a refusal as a close code and a sentence
 //
 // A subscriber's frames are ignored, whatever they hold.
@@ -50,7 +50,7 @@
 // # Server-Sent Events
 //
 // The same URL without an upgrade and with Accept: text/event-stream: each
-// event with `id: <epoch>:<seq>` and the frame as data. Last-Event-ID resumes,
-// and acknowledges for a consumer. A stream that the server ends says so with
-// an event `close` {code, reason}.
+// event with `id: <epoch>:<seq>` and the frame as data; what state=1 sends has
+// no id. Last-Event-ID resumes, and acknowledges for a consumer. A stream that
+// the server ends says so with an event `close` {code, reason}.
 package events

@@ -102,7 +102,9 @@ func (s *stream) write(ctx context.Context, w http.ResponseWriter, keepalive, st
 		case <-alive.C:
 			b = []byte(": still here\n\n")
 		case <-s.wake:
-			b, drained, end = s.take()
+			if b, drained, end = s.take(); len(b) == 0 {
+				continue // the last time took it already
+			}
 		}
 		_ = control.SetWriteDeadline(time.Now().Add(stall))
 		if _, err := w.Write(b); err != nil {

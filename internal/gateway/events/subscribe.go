@@ -20,8 +20,8 @@ const waitTime = 10 * time.Second
 
 // subscription is what a subscriber asked for, checked.
 type subscription struct {
-	owner string // of the kept position, "" for none
-	from  hub.Start
+	owner string   // of the kept position, "" for none
+	at    uint64   // it has everything up to here
 	first [][]byte // state=1: sent before anything else
 }
 
@@ -73,8 +73,11 @@ func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Val
 		if err != nil {
 			return nil, err
 		}
+		f.apart = true
 		for _, m := range ms {
-			s.first = append(s.first, f.Append(nil, m, m.Seq(session.Topic)))
+			if seq := m.Seq(session.Topic); seq <= s.at { // a newer one comes in its place
+				s.first = append(s.first, f.Append(nil, m, seq))
+			}
 		}
 	}
 	return s, nil
@@ -102,33 +105,40 @@ func (g *Gateway) names(q url.Values) ([]string, error) {
 	return names, nil
 }
 
-// start finds where a subscriber begins. A consumer that was never seen begins
-// now, and this is kept at once: what is said from here on is its own, even if
-// it goes before its first pong.
-func (g *Gateway) start(ctx context.Context, s *subscription, topic, after string, acknowledges bool) (err error) {
+// start finds where a subscriber begins. Where a consumer begins that was never
+// seen is kept at once: what is said from there on is its own, even if it goes
+// before its first pong.
+func (g *Gateway) start(ctx context.Context, s *subscription, topic, after string, acknowledges bool) error {
 	e := g.o.Edge
-	begin := func() (uint64, error) {
-		head, err := g.o.Journal.Head(ctx, topic)
-		if err != nil {
-			return 0, err
-		}
-		return head, e.Acked.Begin(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: head})
-	}
-	if s.from, err = e.Resume(ctx, after, s.owner, begin); err != nil || s.owner == "" {
+	head, err := g.o.Journal.Head(ctx, topic)
+	if err != nil {
 		return err
 	}
-	if after == "" {
-		_, known, err := e.Acked.Position(ctx, s.owner)
-		if err == nil && !known {
-			_, err = begin()
+	s.at = head
+	if after != "" && after != "last" {
+		if s.at, err = gateway.ParsePosition(after, e.Epoch); err != nil {
+			return gateway.WithHead(ctx, err, g.o.Journal, topic)
 		}
-		return err
+		if s.at > head {
+			return &hub.GoneError{Reason: "ahead", Head: head}
+		}
 	}
-	if acknowledges { // Last-Event-ID says what the consumer has
-		seq, err := gateway.ParsePosition(after, e.Epoch)
-		if head, herr := g.o.Journal.Head(ctx, topic); err == nil && herr == nil && seq <= head {
-			e.Acked.Acked(hub.Acked{Owner: s.owner, Topic: topic, Seq: seq})
+	if s.owner == "" {
+		if after == "last" {
+			return status.Errorf(status.Invalid, "NO_POSITION", "after=last needs consumer=<name>, to keep a position under; or give a position")
 		}
+		return nil
+	}
+	kept, known, err := e.Acked.Position(ctx, s.owner)
+	switch {
+	case err != nil:
+		return err
+	case !known:
+		return e.Acked.Begin(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
+	case after == "last":
+		s.at = kept
+	case acknowledges: // Last-Event-ID says what the consumer has
+		e.Acked.Acked(hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
 	}
 	return nil
 }
@@ -163,7 +173,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	c.Send(sub.first...)
-	return s, s.Open(ctx, g.o.Edge, c, sub.owner, sub.from)
+	return s, s.Open(ctx, g.o.Edge, c, sub.owner, hub.After(sub.at))
 }
 
 // stream answers GET /ws/events without an upgrade: Server-Sent Events.
@@ -189,7 +199,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
 	session.Conn = conn
 	conn.Send(sub.first...)
-	if err := g.o.Edge.Hub.Subscribe(r.Context(), session, sub.from); err != nil {
+	if err := g.o.Edge.Hub.Subscribe(r.Context(), session, hub.After(sub.at)); err != nil {
 		return err
 	}
 	defer g.o.Edge.Hub.Unsubscribe(session)

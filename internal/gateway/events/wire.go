@@ -33,6 +33,7 @@ type Format struct {
 	names string // ",a,b," in order; those that may be heard
 	shape shape
 	sse   bool
+	apart bool   // out of its place: as a position of SSE it would pass over others
 	epoch string // of the positions
 	tell  bool   // frames carry the epoch
 }
@@ -60,9 +61,12 @@ func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 	if !f.sse {
 		return ws.AppendText(dst, b)
 	}
-	dst = append(dst, "id: "...)
-	dst = gateway.AppendPosition(dst, f.epoch, seq)
-	dst = append(dst, "\ndata: "...)
+	if !f.apart {
+		dst = append(dst, "id: "...)
+		dst = gateway.AppendPosition(dst, f.epoch, seq)
+		dst = append(dst, '\n')
+	}
+	dst = append(dst, "data: "...)
 	dst = append(dst, b...) // JSON as the core keeps it has no line end
 	return append(dst, "\n\n"...)
 }
@@ -77,7 +81,7 @@ func (f Format) encode(m *journal.Message, name string, seq uint64) []byte {
 		if f.shape == raw {
 			return e.Data
 		}
-		return cloudEvent(m, name, e.Instance.Name, e.Data, seq)
+		return f.cloudEvent(m, name, e.Instance.Name, e.Data, seq)
 	}
 	// What the core keeps is {event, instance, data}: the frame without its end.
 	b := append(make([]byte, 0, len(m.Data)+128), m.Data[:len(m.Data)-1]...)
@@ -95,8 +99,9 @@ func (f Format) encode(m *journal.Message, name string, seq uint64) []byte {
 }
 
 // cloudEvent writes a CloudEvents 1.0 event in its JSON format, with the
-// number as the sequence extension.
-func cloudEvent(m *journal.Message, name, source string, data []byte, seq uint64) []byte {
+// number as the sequence extension, and the epoch where it was asked for as
+// one of ours.
+func (f Format) cloudEvent(m *journal.Message, name, source string, data []byte, seq uint64) []byte {
 	b := append(make([]byte, 0, len(data)+256), `{"specversion":"1.0","id":`...)
 	b = gateway.AppendString(b, m.ID)
 	b = append(b, `,"source":`...)
@@ -107,6 +112,10 @@ func cloudEvent(m *journal.Message, name, source string, data []byte, seq uint64
 	b = m.Time.AppendFormat(b, stamp)
 	b = append(b, `","sequence":"`...)
 	b = strconv.AppendUint(b, seq, 10)
+	if f.tell {
+		b = append(b, `","epoch":"`...)
+		b = append(b, f.epoch...)
+	}
 	b = append(b, `","datacontenttype":"application/json","data":`...)
 	b = append(b, data...)
 	return append(b, '}')

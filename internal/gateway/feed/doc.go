@@ -54,7 +54,8 @@
 //
 //	{seq, id, time, from, text, kind:"line"|"notice", epoch}  from is a name, "" for nobody's
 //	{kind:"error", code, line}    NOT_ALLOWED, NAME_TAKEN, TEXT_REQUIRED, BINARY, UNAVAILABLE, …: a frame was dropped
-//	{kind:"ack", line, id, seq, time, epoch}  with acks=1: stored
+//	{kind:"ack", line, id, seq, time, epoch}  with acks=1: stored. Lines before it may
+//	                                          still come: resume after what was heard
 //	{kind:"skipped", count}       with slow=skip: so many lines were lost
 //	{kind:"here", names, count}   with presence=1: the first frame
 //	{kind:"joined"|"left", names, count}  with presence=1, at most one a second
