@@ -37,5 +37,16 @@ func secret(folder, name string) (string, error) {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return "", err
 	}
-	return text, os.Rename(path+".new", path)
+	if err := os.Rename(path+".new", path); err != nil {
+		return "", err
+	}
+	return text, syncFolder(folder) // or a power cut could take the name away again
+}
+
+func syncFolder(folder string) error {
+	d, err := os.Open(folder)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

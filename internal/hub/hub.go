@@ -45,7 +45,7 @@ type Hub struct {
 
 // counts are the hub's counters.
 type counts struct {
-	sessions, deliveries, fallbacks, skipped, behind, resumed, ended atomic.Int64
+	sessions, deliveries, fallbacks, skipped, behind, resumed atomic.Int64
 }
 
 // Stats is what a hub holds and did.

@@ -114,7 +114,9 @@ func (j *Journal) recover(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			j.index.add(r)
+			if recoverIndex {
+				j.index.add(r)
+			}
 			j.pos, j.lastTime = row.Pos, r.Time
 		}
 		if len(rows) < 1000 {

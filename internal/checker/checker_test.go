@@ -1,0 +1,102 @@
+package checker
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// check runs the checker on a binary that is built with tags.
+func check(t *testing.T, o Options, tags ...string) *Report {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	binary, err := Build(ctx, t.TempDir(), tags...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Binary, o.Folder, o.Log, o.Pause = binary, t.TempDir(), t.Output(), time.Millisecond
+	report, err := Run(ctx, o)
+	if report != nil {
+		t.Logf("\n%s", report)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func TestThreeKills(t *testing.T) {
+	report := check(t, Options{Kills: 3, Most: 2 * time.Second})
+	if err := report.Err(); err != nil {
+		t.Fatal(err)
+	}
+	if report.Kills != 3 {
+		t.Errorf("%d kills, not 3", report.Kills)
+	}
+}
+
+// What follows shows that the checker would have found something: it is run
+// on servers that do lose messages.
+
+func TestPowerCut(t *testing.T) {
+	report := check(t, Options{Kills: 2, Most: time.Second}, "powercut")
+	if err := report.Err(); err != nil {
+		t.Errorf("with synchronous=FULL a power cut loses nothing, but: %v", err)
+	}
+}
+
+func TestPowerCutWithoutSync(t *testing.T) {
+	report := check(t, Options{Kills: 1, Most: time.Second, Env: []string{"POWERCUT_SYNCHRONOUS=OFF"}}, "powercut")
+	if report.Count(Lost) == 0 || report.Err() == nil {
+		t.Error("with synchronous=OFF a power cut loses messages, and none was missed")
+	}
+}
+
+func TestIndexNotRecovered(t *testing.T) {
+	report := check(t, Options{Kills: 1, Most: time.Second}, "norecovery")
+	if report.Count(Lost) == 0 || report.Err() == nil {
+		t.Error("a server that forgets its index at a kill loses messages, and none was missed")
+	}
+}
+
+func TestServerThatDoesNotRun(t *testing.T) {
+	for binary, want := range map[string]string{
+		"/nowhere/kabar": "cannot be started",
+		"true":           "ended by itself",
+		"":               "no binary",
+	} {
+		_, err := Run(t.Context(), Options{Binary: binary, Folder: t.TempDir()})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("with the binary %q: %v; want %q", binary, err, want)
+		}
+	}
+}
+
+func TestOptions(t *testing.T) {
+	for want, o := range map[string]Options{
+		"no gateway \"relays\"": {Gateways: []string{"relays"}},
+		"named twice":           {Gateways: []string{"feed", "feed"}},
+		"no gateway to check":   {Gateways: []string{}},
+		"negative":              {Kills: -1},
+		"shorter than":          {Least: time.Second, Most: time.Millisecond},
+	} {
+		o.Binary = "kabar"
+		if err := o.validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%+v: %v; want %q", o, err, want)
+		}
+	}
+}
+
+// TestNothingChecked: a checker that checked nothing fails.
+func TestNothingChecked(t *testing.T) {
+	r := &Report{Gateways: []GatewayReport{{Name: "feed", Acked: 1, Delivered: 1}, {Name: "direct"}}}
+	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "direct: nothing was acknowledged") {
+		t.Error(err)
+	}
+}

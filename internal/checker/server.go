@@ -1,0 +1,180 @@
+package checker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// The longest that a server may take.
+const (
+	readyTime = 30 * time.Second
+	stopTime  = 20 * time.Second
+)
+
+// server is the process under test. It is driven by one goroutine.
+type server struct {
+	// static
+	o       *Options
+	folder  string
+	address string
+	key     string
+	log     *os.File
+	client  *http.Client
+
+	cmd     *exec.Cmd
+	exited  chan struct{} // closed when cmd has ended
+	state   error         // how, once it has
+	starts  atomic.Int64
+	slowest time.Duration
+}
+
+func newServer(o *Options, folder string) (*server, error) {
+	log, err := os.Create(filepath.Join(folder, "server.log"))
+	if err != nil {
+		return nil, err
+	}
+	// The port is free now and is asked for again and again: as a real server's.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, errors.Join(err, log.Close())
+	}
+	s := &server{
+		o: o, folder: folder, log: log, address: l.Addr().String(), key: "checker-checker-checker-checker-1",
+		client: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
+	}
+	return s, l.Close()
+}
+
+func (s *server) url(path string) string { return "http://" + s.address + path }
+
+// start runs the binary; it does not wait for it to be ready.
+func (s *server) start() error {
+	args := append([]string{
+		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--limits=off", "--admin-key", s.key,
+		"--feed-publish=anyone", "--feed-history=1000000", "--session-queue=16KiB", "--keepalive-ping=" + pingEvery.String(),
+	}, s.o.Flags...)
+	s.cmd = exec.Command(s.o.Binary, args...)
+	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "KABAR_") // somebody's own settings
+	}), s.o.Env...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	s.starts.Add(1)
+	if err := s.cmd.Start(); err != nil {
+		return fmt.Errorf("the server cannot be started: %w", err)
+	}
+	cmd, exited := s.cmd, make(chan struct{})
+	s.exited = exited
+	go func() {
+		s.state = cmd.Wait()
+		close(exited)
+	}()
+	return nil
+}
+
+// up starts the server and waits until it is ready.
+func (s *server) up(ctx context.Context) error {
+	began := time.Now()
+	if err := s.start(); err != nil {
+		return err
+	}
+	for time.Since(began) < readyTime {
+		select {
+		case <-s.exited:
+			return s.died("on its way up")
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(5 * time.Millisecond):
+		}
+		resp, err := s.client.Get(s.url("/readyz"))
+		if err != nil {
+			continue
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusOK {
+			s.slowest = max(s.slowest, time.Since(began))
+			return nil
+		}
+	}
+	return fmt.Errorf("the server did not become ready within %v; its log ends with:\n%s", readyTime, s.tail())
+}
+
+// kill ends the server as kill -9 does.
+func (s *server) kill() error {
+	if s.dead() {
+		return s.died("before it was killed")
+	}
+	_ = s.cmd.Process.Kill() // it may be gone this very moment
+	<-s.exited
+	return nil
+}
+
+// stop ends the server as an operator does; it must end well and in time.
+func (s *server) stop() error {
+	if s.dead() {
+		return s.died("before it was told to stop")
+	}
+	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	select {
+	case <-s.exited:
+	case <-time.After(stopTime):
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+		return fmt.Errorf("the server did not stop within %v of SIGTERM; its log ends with:\n%s", stopTime, s.tail())
+	}
+	if s.state != nil {
+		return s.died("on SIGTERM")
+	}
+	return nil
+}
+
+func (s *server) dead() bool {
+	select {
+	case <-s.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+func (s *server) died(when string) error {
+	how := "exit status 0"
+	if s.state != nil {
+		how = s.state.Error()
+	}
+	return fmt.Errorf("the server ended by itself %s (%s); its log ends with:\n%s", when, how, s.tail())
+}
+
+// close makes sure that nothing is left.
+func (s *server) close() {
+	if s.cmd != nil && s.cmd.Process != nil && !s.dead() {
+		_ = s.cmd.Process.Kill()
+		<-s.exited
+	}
+	_ = s.log.Close()
+}
+
+// tail is the end of the server's log.
+func (s *server) tail() string {
+	b, err := os.ReadFile(s.log.Name())
+	if err != nil {
+		return err.Error()
+	}
+	lines := strings.Split(string(bytes.TrimSpace(b)), "\n")
+	return "    " + strings.Join(lines[max(0, len(lines)-12):], "\n    ")
+}
