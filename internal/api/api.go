@@ -40,25 +40,14 @@ func New(o Options) *API { return &API{o: o} }
 
 // Handle adds the routes to a mux.
 func (a *API) Handle(mux *http.ServeMux) {
-	route := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
-		mux.Handle(pattern, a.o.Edge.Origins.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				a.fail(w, r, err)
-			}
-		}), func(w http.ResponseWriter, r *http.Request) {
-			a.fail(w, r, status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration"))
-		}))
-	}
-	route("OPTIONS /v1/{route...}", func(w http.ResponseWriter, _ *http.Request) error {
-		w.WriteHeader(http.StatusNoContent)
-		return nil
-	})
-	route("POST /v1/publish", a.publish)
-	route("POST /v1/instances/{name}/events", a.events)
-	route("GET /healthz", a.healthz)
-	route("GET /readyz", a.readyz)
-	route("GET /metrics", a.metrics())
-	route("/", func(_ http.ResponseWriter, r *http.Request) error {
+	routes := gateway.Routes{Mux: mux, Origins: a.o.Edge.Origins, Fail: a.fail}
+	routes.Preflight("/v1/{route...}")
+	routes.Handle("POST /v1/publish", a.publish)
+	routes.Handle("POST /v1/instances/{name}/events", a.events)
+	routes.Handle("GET /healthz", a.healthz)
+	routes.Handle("GET /readyz", a.readyz)
+	routes.Handle("GET /metrics", a.metrics())
+	routes.Handle("/", func(_ http.ResponseWriter, r *http.Request) error {
 		return status.Errorf(status.NotFound, "NO_ROUTE", "there is no %s %.200s", r.Method, r.URL.Path)
 	})
 }

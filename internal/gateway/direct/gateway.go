@@ -41,28 +41,16 @@ func (g *Gateway) Refused() int64 { return g.refused.Load() }
 
 // Handle adds the dialect's routes to a mux.
 func (g *Gateway) Handle(mux *http.ServeMux) {
-	route := func(pattern string, h handler) {
-		mux.Handle(pattern, g.o.Edge.Origins.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				g.fail(w, r, err)
-			}
-		}), func(w http.ResponseWriter, r *http.Request) { g.fail(w, r, errOrigin) }))
-	}
+	routes := gateway.Routes{Mux: mux, Origins: g.o.Edge.Origins, Fail: g.fail}
 	mine := func(method, path string, h func(w http.ResponseWriter, r *http.Request, me account.User) error) {
-		route(method+" "+path, g.authenticated(h))
+		routes.Handle(method+" "+path, g.authenticated(h))
 	}
-	// A browser asks first whether it may (CORS).
-	for _, path := range []string{"/ws/auth", "/api/{route...}"} {
-		route("OPTIONS "+path, func(w http.ResponseWriter, _ *http.Request) error {
-			w.WriteHeader(http.StatusNoContent)
-			return nil
-		})
-	}
-	route("GET "+Path, notAnUpgrade)
-	route("GET /ws/auth", g.auth)
-	route("POST /api/register", g.register)
-	route("POST /api/login", g.logIn)
-	route("POST /api/logout", g.logOut)
+	routes.Preflight("/ws/auth", "/api/{route...}")
+	routes.Handle("GET "+Path, notAnUpgrade)
+	routes.Handle("GET /ws/auth", g.auth)
+	routes.Handle("POST /api/register", g.register)
+	routes.Handle("POST /api/login", g.logIn)
+	routes.Handle("POST /api/logout", g.logOut)
 
 	mine("GET", "/api/user", g.user)
 	mine("PATCH", "/api/user/username", g.setName)
@@ -77,12 +65,7 @@ func (g *Gateway) Handle(mux *http.ServeMux) {
 	mine("GET", "/api/message", g.history)
 }
 
-type handler func(w http.ResponseWriter, r *http.Request) error
-
-var (
-	errOrigin  = status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration")
-	errUpgrade = status.Errorf(status.Invalid, "UPGRADE_REQUIRED", "this is a WebSocket: connect to it with ws:// and a code from /ws/auth")
-)
+var errUpgrade = status.Errorf(status.Invalid, "UPGRADE_REQUIRED", "this is a WebSocket: connect to it with ws:// and a code from /ws/auth")
 
 func notAnUpgrade(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Upgrade", "websocket")

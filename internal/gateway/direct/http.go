@@ -34,7 +34,7 @@ func (g *Gateway) who(r *http.Request) (account.User, account.Login, error) {
 	return g.o.Accounts.Authenticate(r.Context(), token)
 }
 
-func (g *Gateway) authenticated(h func(w http.ResponseWriter, r *http.Request, me account.User) error) handler {
+func (g *Gateway) authenticated(h func(w http.ResponseWriter, r *http.Request, me account.User) error) gateway.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		me, _, err := g.who(r)
 		if err != nil {

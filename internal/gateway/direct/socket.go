@@ -39,7 +39,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
 	defer cancel()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
-		return nil, errOrigin
+		return nil, gateway.ErrOrigin
 	}
 	q := r.Query()
 	code := q.Get("auth")

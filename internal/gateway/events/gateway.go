@@ -49,7 +49,6 @@ func New(o Options) *Gateway {
 func (g *Gateway) Refused() int64 { return g.ignored.Load() }
 
 var (
-	errOrigin  = status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration")
 	errNoToken = status.Errorf(status.Unauthenticated, "NO_TOKEN", "the query lacks token=<instance token>")
 	errAdmin   = status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>")
 	errForeign = status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
@@ -57,27 +56,16 @@ var (
 
 // Handle adds the dialect's routes to a mux.
 func (g *Gateway) Handle(mux *http.ServeMux) {
-	route := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
-		mux.Handle(pattern, g.o.Edge.Origins.Guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				g.fail(w, r, err)
-			}
-		}), func(w http.ResponseWriter, r *http.Request) { g.fail(w, r, errOrigin) }))
-	}
-	for _, path := range []string{Path, "/instance/{route...}"} { // a browser asks first whether it may (CORS)
-		route("OPTIONS "+path, func(w http.ResponseWriter, _ *http.Request) error {
-			w.WriteHeader(http.StatusNoContent)
-			return nil
-		})
-	}
-	route("GET "+Path, g.stream)
-	route("POST /instance/create", g.admin(g.create))
-	route("GET /instance/fetchInstances", g.admin(g.list))
-	route("GET /instance/fetchInstance/{name}", g.own(g.get))
-	route("PATCH /instance/update/{name}", g.own(g.update))
-	route("DELETE /instance/delete/{name}", g.own(g.remove))
-	route("PUT /instance/refreshToken/{name}", g.own(g.refresh))
-	route("GET /instance/connectionState/{name}", g.own(g.state))
+	routes := gateway.Routes{Mux: mux, Origins: g.o.Edge.Origins, Fail: g.fail}
+	routes.Preflight(Path, "/instance/{route...}")
+	routes.Handle("GET "+Path, g.stream)
+	routes.Handle("POST /instance/create", g.admin(g.create))
+	routes.Handle("GET /instance/fetchInstances", g.admin(g.list))
+	routes.Handle("GET /instance/fetchInstance/{name}", g.own(g.get))
+	routes.Handle("PATCH /instance/update/{name}", g.own(g.update))
+	routes.Handle("DELETE /instance/delete/{name}", g.own(g.remove))
+	routes.Handle("PUT /instance/refreshToken/{name}", g.own(g.refresh))
+	routes.Handle("GET /instance/connectionState/{name}", g.own(g.state))
 }
 
 // worded is an error with a status of its own.

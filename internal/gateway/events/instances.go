@@ -42,7 +42,7 @@ func show(i instance.Instance) shown {
 }
 
 // admin guards what only the administrator may.
-func (g *Gateway) admin(h func(w http.ResponseWriter, r *http.Request) error) func(w http.ResponseWriter, r *http.Request) error {
+func (g *Gateway) admin(h gateway.Handler) gateway.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		if !g.o.Admin.Is(r) {
 			return errAdmin
@@ -52,7 +52,7 @@ func (g *Gateway) admin(h func(w http.ResponseWriter, r *http.Request) error) fu
 }
 
 // own guards what the administrator may, and the instance named in the path.
-func (g *Gateway) own(h func(w http.ResponseWriter, r *http.Request, ref instance.Ref) error) func(w http.ResponseWriter, r *http.Request) error {
+func (g *Gateway) own(h func(w http.ResponseWriter, r *http.Request, ref instance.Ref) error) gateway.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		ref, err := g.who(r)
 		if err != nil {

@@ -165,7 +165,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), waitTime)
 	defer cancel()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
-		return nil, errOrigin
+		return nil, gateway.ErrOrigin
 	}
 	s := &socket{g: g}
 	sub, err := g.subscribe(ctx, &s.Session, r.Query(), gateway.Bearer(http.Header(r.Header)), "", false)
@@ -184,7 +184,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 		return &worded{http.StatusUpgradeRequired, "connect with a WebSocket, or ask for Server-Sent Events with Accept: text/event-stream"}
 	}
 	if !g.o.Edge.Origins.Allowed(r.Header.Get("Origin"), r.Host) {
-		return errOrigin
+		return gateway.ErrOrigin
 	}
 	session := &hub.Session{}
 	sub, err := g.subscribe(r.Context(), session, r.URL.Query(), gateway.Bearer(r.Header), r.Header.Get("Last-Event-ID"), true)

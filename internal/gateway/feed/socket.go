@@ -20,8 +20,6 @@ import (
 // askTime bounds what may be waited for the store.
 const askTime = 10 * time.Second
 
-var errOrigin = status.Errorf(status.Forbidden, "ORIGIN", "this page's origin is not allowed; add it to origins in the configuration")
-
 // socket is one connection.
 type socket struct {
 	gateway.Socket
@@ -52,7 +50,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), askTime)
 	defer cancel()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
-		return nil, errOrigin
+		return nil, gateway.ErrOrigin
 	}
 	q, err := parseQuery(r.Query())
 	if err != nil {
