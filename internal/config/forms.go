@@ -63,12 +63,8 @@ func checkEvent(s string) error {
 	return nil
 }
 
-// Validate says which keys of c do not fit each other. What is wrong with a
-// key by itself is found where it is read.
-func Validate(c *Config) error {
-	return c.conflicts().err()
-}
-
+// conflicts are the keys that do not fit each other. What is wrong with a key
+// by itself is found where it is read.
 func (c *Config) conflicts() Problems {
 	var ps Problems
 	wrong := func(key, text string, args ...any) {

@@ -132,11 +132,6 @@ func (h *Hub) Publish(ms []*journal.Message) {
 	}
 }
 
-// Tell hands a message that is not kept to the live sessions of topic.
-func (h *Hub) Tell(topic string, m *journal.Message) {
-	h.shardOf(topic).box.put(item{topic: topic, message: m})
-}
-
 // Start is where in its topic a session begins.
 type Start struct {
 	kind startKind

@@ -177,9 +177,9 @@ func (g *Gateway) refresh(w http.ResponseWriter, r *http.Request, ref instance.R
 
 // state is GET /instance/connectionState/{name}.
 func (g *Gateway) state(w http.ResponseWriter, r *http.Request, ref instance.Ref) error {
-	i, err := g.o.Instances.Get(r.Context(), ref)
+	c, err := g.o.Instances.ConnectionState(r.Context(), ref)
 	if err == nil {
-		gateway.WriteJSON(w, http.StatusOK, i.Connection())
+		gateway.WriteJSON(w, http.StatusOK, c)
 	}
 	return err
 }
