@@ -56,14 +56,14 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		err = errors.New("--power-cut builds its own server: leave --binary out")
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, "kabar-checker:", err)
+		_, _ = fmt.Fprintln(stderr, "kabar-checker:", err)
 		return 2
 	}
 	if err := c.check(ctx, stdout); err != nil {
-		fmt.Fprintln(stderr, "kabar-checker: FAILED:", err)
+		_, _ = fmt.Fprintln(stderr, "kabar-checker: FAILED:", err)
 		return 1
 	}
-	fmt.Fprintln(stdout, "every acknowledged message is there, once and in order")
+	_, _ = fmt.Fprintln(stdout, "every acknowledged message is there, once and in order")
 	return 0
 }
 
@@ -89,7 +89,7 @@ func (c *cli) check(ctx context.Context, out io.Writer) error {
 	}
 	report, err := checker.Run(ctx, o)
 	if report != nil {
-		fmt.Fprint(out, report)
+		_, _ = fmt.Fprint(out, report)
 		err = errors.Join(err, report.Err())
 	}
 	return err

@@ -53,11 +53,11 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 		return 0
 	}
 	if err != nil {
-		fmt.Fprintln(stderr, err)
+		_, _ = fmt.Fprintln(stderr, err)
 		return 2
 	}
 	if err := cmd.Run(); err != nil {
-		fmt.Fprintln(stderr, "kabar:", err)
+		_, _ = fmt.Fprintln(stderr, "kabar:", err)
 		return 1
 	}
 	return 0

@@ -104,7 +104,7 @@ func TestServeStopsCleanlyAndPublishReachesIt(t *testing.T) {
 func waitReady(t *testing.T, url string, done <-chan string) {
 	t.Helper()
 	for range 1000 {
-		res, err := http.Get(url) //nolint:noctx // the server under test, on this machine
+		res, err := http.Get(url)
 		if err == nil {
 			res.Body.Close()
 			if res.StatusCode == http.StatusOK {

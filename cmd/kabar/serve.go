@@ -68,7 +68,7 @@ func open(ctx context.Context, c *config.Config, lenient bool) (s *server, err e
 			s.close()
 		}
 	}()
-	if s.listeners, err = listen(c.Listen, lenient, s.log); err != nil {
+	if s.listeners, err = listen(ctx, c.Listen, lenient, s.log); err != nil {
 		return s, err
 	}
 	if s.store, err = store.Open(ctx, store.Options{Folder: c.Data}); err != nil {
@@ -266,9 +266,9 @@ func start(ctx context.Context, f func(context.Context) error) (stop context.Can
 	return stop, end
 }
 
-func listen(addresses []string, lenient bool, log *slog.Logger) (ls []net.Listener, err error) {
+func listen(ctx context.Context, addresses []string, lenient bool, log *slog.Logger) (ls []net.Listener, err error) {
 	for i, a := range addresses {
-		l, err := net.Listen("tcp", a)
+		l, err := new(net.ListenConfig).Listen(ctx, "tcp", a)
 		switch {
 		case err == nil:
 			ls = append(ls, l)

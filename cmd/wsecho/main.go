@@ -46,7 +46,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ln, err := net.Listen("tcp", *listen)
+	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "wsecho:", err)
 		return 1
@@ -63,6 +63,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 func serve(ctx context.Context, ln net.Listener, limit int, log *slog.Logger) error {
 	sockets := ws.New(ws.Options{Log: log})
 	limits := &ws.Limits{MaxMessage: limit}
+	//nolint:unparam // a ws.Acceptor
 	accept := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return echo{}, limits, nil }
 	web := &http.Server{
 		ReadHeaderTimeout: 10 * time.Second,
@@ -82,7 +83,9 @@ func serve(ctx context.Context, ln net.Listener, limit int, log *slog.Logger) er
 	defer cancel()
 	if err == nil {
 		err = web.Shutdown(stopping)
-		<-failed
+		if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
+			err = errors.Join(err, end)
+		}
 	}
 	if forced := sockets.Shutdown(stopping, nil); forced != nil && !errors.Is(forced, ws.ErrForced) {
 		err = errors.Join(err, forced)

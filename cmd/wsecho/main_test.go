@@ -69,7 +69,7 @@ func TestEcho(t *testing.T) {
 	if _, _, err := tooBig.Read(ctx); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
 		t.Error(err)
 	}
-	rs, err := http.Get("http" + strings.TrimPrefix(url, "ws")) //nolint:noctx // a test
+	rs, err := http.Get("http" + strings.TrimPrefix(url, "ws"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func BenchmarkDirectMessage(b *testing.B) {
 	}
 }
 
-func benchmarkMessages(b *testing.B, waiting int) {
+func benchmarkMessages(b *testing.B, waiting int) { //nolint:thelper // the benchmark itself
 	folder := b.TempDir()
 	st, err := store.Open(b.Context(), store.Options{Folder: folder})
 	if err != nil {
@@ -89,6 +89,7 @@ func benchmarkMessages(b *testing.B, waiting int) {
 
 // writtenBytes is what this process has handed to write calls.
 func writtenBytes(b *testing.B) (n uint64) {
+	b.Helper()
 	raw, err := os.ReadFile("/proc/self/io")
 	if err != nil {
 		b.Fatalf("the bytes written are counted by Linux, in /proc/self/io: %v", err)
@@ -103,6 +104,7 @@ func writtenBytes(b *testing.B) (n uint64) {
 }
 
 func friends(b *testing.B, st *store.Store, j *journal.Journal) (*chat.Service, uint64, uint64) {
+	b.Helper()
 	accounts, err := account.New(account.Options{
 		Journal: j, Store: st.Accounts(), Key: bytes.Repeat([]byte("k"), 32),
 		HashCost: account.HashCost{Memory: 64, Passes: 1, Threads: 1},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -156,12 +157,13 @@ func (w *world) want(me uint64, lists string) {
 
 // Both orders of ids must behave alike.
 func eachWay(t *testing.T, f func(t *testing.T, w *world, me, other uint64)) {
+	t.Helper()
 	t.Run("smaller id first", func(t *testing.T) { f(t, start(t), ann, bob) })
 	t.Run("greater id first", func(t *testing.T) { f(t, start(t), bob, ann) })
 }
 
 func TestBecomingFriends(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world, me, other uint64) {
+	eachWay(t, func(t *testing.T, w *world, me, other uint64) { //nolint:thelper // the test itself
 		w.ok(w.request(me, other))
 		w.want(me, "friends , sent "+names[other]+", received , blocked ")
 		w.want(other, "friends , sent , received "+names[me]+", blocked ")
@@ -197,7 +199,7 @@ func TestBecomingFriends(t *testing.T) {
 }
 
 func TestARequestBothWaysIsAYes(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world, me, other uint64) {
+	eachWay(t, func(t *testing.T, w *world, me, other uint64) { //nolint:thelper // the test itself
 		w.ok(w.request(other, me))
 		if accepted, err := w.Request(t.Context(), me, other); err != nil || !accepted {
 			t.Fatalf("%v, %v", accepted, err)
@@ -229,7 +231,7 @@ func TestRequestsAtOnce(t *testing.T) {
 }
 
 func TestEndings(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world, me, other uint64) {
+	eachWay(t, func(t *testing.T, w *world, me, other uint64) { //nolint:thelper // the test itself
 		w.ok(w.request(me, other))
 		w.ok(w.Cancel(t.Context(), me, other))
 		w.ok(w.request(me, other))
@@ -241,7 +243,7 @@ func TestEndings(t *testing.T) {
 		w.want(me, "friends , sent , received , blocked ")
 		got, want := w.heard(me), []string{
 			"friend.requested", "friend.withdrawn", "friend.requested", "friend.declined", "friend.requested", "friend.accepted",
-			names[me] + " to " + fmt.Sprint(other) + ": hi", "friend.ended",
+			names[me] + " to " + strconv.FormatUint(other, 10) + ": hi", "friend.ended",
 		}
 		for i := range want {
 			if i >= len(got) || !strings.HasPrefix(got[i], want[i]) {
@@ -261,7 +263,7 @@ func TestEndings(t *testing.T) {
 }
 
 func TestBlocks(t *testing.T) {
-	eachWay(t, func(t *testing.T, w *world, me, other uint64) {
+	eachWay(t, func(t *testing.T, w *world, me, other uint64) { //nolint:thelper // the test itself
 		w.befriend(me, other)
 		before := len(w.heard(other))
 		w.ok(w.Block(t.Context(), me, other))
@@ -363,7 +365,7 @@ func TestHistory(t *testing.T) {
 		if i%3 == 0 {
 			from, to = to, from
 		}
-		last = w.Send(chat.Outgoing{From: from, To: to, Text: fmt.Sprint(i)}, journal.Key{})
+		last = w.Send(chat.Outgoing{From: from, To: to, Text: strconv.Itoa(i)}, journal.Key{})
 	}
 	_, err := last.Wait(t.Context())
 	w.ok(err)

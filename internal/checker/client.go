@@ -143,6 +143,7 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (c *client) dial(ctx context.Context, path string, ping func(payload string)) (*websocket.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
+	//nolint:bodyclose // Dial closes it, and leaves what it holds of a refusal to read
 	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(c.base, "http")+path, &websocket.DialOptions{
 		HTTPClient: c.http,
 		OnPingReceived: func(_ context.Context, p []byte) bool {

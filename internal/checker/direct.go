@@ -23,14 +23,13 @@ type direct struct {
 
 // person is an account.
 type person struct {
-	id       uint64
-	name     string
-	speaks   string   // a login's token
-	listens  []string // tokens, one for each receiver
-	ledger   *ledger
-	number   int // as a publisher
-	friend   *person
-	received int
+	id      uint64
+	name    string
+	speaks  string   // a login's token
+	listens []string // tokens, one for each receiver
+	ledger  *ledger
+	number  int // as a publisher
+	friend  *person
 }
 
 const password = "a long enough password"

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/url"
+	"strconv"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,7 @@ func (f *feed) subscriber(name string, m manner, epoch bool) *receiver {
 	rec := f.ledgers[0].record(name, "feed")
 	c := newClient(f.base, m.slow)
 	return f.receiver(rec, m, func(ctx context.Context) (source, error) {
-		life, after := f.life(), fmt.Sprint(rec.last)
+		life, after := f.life(), strconv.FormatUint(rec.last, 10)
 		if epoch && rec.epoch != "" {
 			after = rec.epoch + ":" + after
 		}
@@ -163,7 +164,7 @@ func (f *feed) overhear(ctx context.Context, ws *websocket.Conn, last item, acke
 		_, b, err := ws.Read(ctx)
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // the speaker has ended it
 			}
 			return err
 		}

@@ -1,6 +1,7 @@
 package checker
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -56,13 +57,13 @@ func (o *Options) validate() error {
 	}
 	switch {
 	case o.Binary == "":
-		return fmt.Errorf("checker: no binary to run")
+		return errors.New("checker: no binary to run")
 	case o.Kills < 0 || o.Publishers < 0 || o.Subscribers < 0 || o.Least < 0 || o.Pause < 0:
-		return fmt.Errorf("checker: kills, publishers, subscribers and times cannot be negative")
+		return errors.New("checker: kills, publishers, subscribers and times cannot be negative")
 	case o.Most < o.Least:
 		return fmt.Errorf("checker: the longest time between kills (%v) is shorter than the shortest (%v)", o.Most, o.Least)
 	case len(o.Gateways) == 0:
-		return fmt.Errorf("checker: no gateway to check")
+		return errors.New("checker: no gateway to check")
 	}
 	for i, g := range o.Gateways {
 		if !slices.Contains(Gateways, g) {

@@ -38,7 +38,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	}
 	r := &run{o: &o, began: time.Now(), random: rand.New(rand.NewPCG(o.Seed, 0))}
 	var err error
-	if r.server, err = newServer(&o, folder); err != nil {
+	if r.server, err = newServer(ctx, &o, folder); err != nil {
 		return nil, err
 	}
 	defer r.server.close()
@@ -82,7 +82,7 @@ type run struct {
 }
 
 func (r *run) say(format string, args ...any) {
-	fmt.Fprintf(r.o.Log, "%6.1f s  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
+	_, _ = fmt.Fprintf(r.o.Log, "%6.1f s  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
 func (r *run) all(ctx context.Context) error {

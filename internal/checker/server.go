@@ -41,13 +41,13 @@ type server struct {
 	slowest time.Duration
 }
 
-func newServer(o *Options, folder string) (*server, error) {
+func newServer(ctx context.Context, o *Options, folder string) (*server, error) {
 	log, err := os.Create(filepath.Join(folder, "server.log"))
 	if err != nil {
 		return nil, err
 	}
 	// The port is free now and is asked for again and again: as a real server's.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
@@ -66,7 +66,7 @@ func (s *server) start() error {
 		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--limits=off", "--admin-key", s.key,
 		"--feed-publish=anyone", "--feed-history=1000000", "--session-queue=16KiB", "--keepalive-ping=" + pingEvery.String(),
 	}, s.o.Flags...)
-	s.cmd = exec.Command(s.o.Binary, args...)
+	s.cmd = exec.Command(s.o.Binary, args...) //nolint:noctx // it outlives the call; kill and close end it
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "KABAR_") // somebody's own settings
 	}), s.o.Env...)
@@ -98,7 +98,11 @@ func (s *server) up(ctx context.Context) error {
 			return context.Cause(ctx)
 		case <-time.After(5 * time.Millisecond):
 		}
-		resp, err := s.client.Get(s.url("/readyz"))
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, s.url("/readyz"), nil)
+		if err != nil {
+			return err
+		}
+		resp, err := s.client.Do(r)
 		if err != nil {
 			continue
 		}

@@ -57,7 +57,7 @@ type stream struct {
 // events opens a stream.
 func (c *client) events(ctx context.Context, path, lastID string) (*stream, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	r, err := http.NewRequestWithContext(ctx, "GET", c.base+path, nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 	if err != nil {
 		cancel()
 		return nil, err

@@ -30,6 +30,7 @@ func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) 
 
 // SetCookie gives the session cookie to a browser; an empty token takes it away.
 func SetCookie(w http.ResponseWriter, r *http.Request, token string) {
+	//nolint:gosec // Secure where there is TLS: a server without must work too
 	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
 	if token == "" {
 		c.MaxAge = -1

@@ -78,7 +78,7 @@ func TestGuard(t *testing.T) {
 		t.Fatal(err)
 	}
 	h := o.Guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(299) }),
-		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(403) })
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) })
 	for _, c := range []struct {
 		method, origin, asks string
 		code                 int
@@ -260,7 +260,7 @@ func TestReadJSON(t *testing.T) {
 		`x`:                           "not JSON: invalid character 'x' looking for beginning of value at byte 1",
 	} {
 		var v body
-		err := gateway.ReadJSON(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(in)), &v)
+		err := gateway.ReadJSON(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(in)), &v)
 		got := ""
 		if err != nil {
 			got = err.Error()
@@ -273,7 +273,7 @@ func TestReadJSON(t *testing.T) {
 		}
 	}
 	var v body
-	err := gateway.ReadJSON(httptest.NewRecorder(), httptest.NewRequest("POST", "/", strings.NewReader(`"`+strings.Repeat("x", 64<<10)+`"`)), &v)
+	err := gateway.ReadJSON(httptest.NewRecorder(), httptest.NewRequest(http.MethodPost, "/", strings.NewReader(`"`+strings.Repeat("x", 64<<10)+`"`)), &v)
 	if status.Of(err) == nil || status.Of(err).HTTP() != 413 {
 		t.Errorf("too large: %v", err)
 	}

@@ -204,8 +204,9 @@ func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
 		return from.n, nil
 	case startLast:
 		return head - min(from.n, kept), nil
+	default: // startNow
+		return head, nil
 	}
-	return head, nil
 }
 
 // Unsubscribe takes the session out. It may be called more than once.

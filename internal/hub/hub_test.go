@@ -353,6 +353,7 @@ func TestEverySessionHearsAllOnceInOrder(t *testing.T) {
 // resumeForever hears a topic over many sessions, each beginning where the one
 // before it stopped, until it has the end.
 func resumeForever(t *testing.T, h *hub.Hub, l *memory, topic string, seed int, stop chan struct{}) {
+	t.Helper()
 	rng := rand.New(rand.NewPCG(9, uint64(seed)))
 	pos := uint64(0)
 	for deadline := time.Now().Add(2 * time.Minute); ; {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -199,7 +200,7 @@ func TestReadingAcrossWhatIsStoredAndWhatIsInMemory(t *testing.T) {
 	const n = 20000 // two entries each: the index is stored on the way, and the rest is hot
 	ps := make([]*journal.Pending, n)
 	for i := range ps {
-		ps[i] = j.Do(say(fmt.Sprint(i+1), "feed", fmt.Sprintf("room/%d", i%97)))
+		ps[i] = j.Do(say(strconv.Itoa(i+1), "feed", fmt.Sprintf("room/%d", i%97)))
 	}
 	for _, p := range ps {
 		must(t, p)
@@ -214,7 +215,7 @@ func TestReadingAcrossWhatIsStoredAndWhatIsInMemory(t *testing.T) {
 			}
 			for _, m := range ms {
 				after++
-				if m.Seq("feed") != after || string(m.Data) != fmt.Sprint(after) {
+				if m.Seq("feed") != after || string(m.Data) != strconv.FormatUint(after, 10) {
 					t.Fatalf("at %d stands %s with %d", after, m.Data, m.Seq("feed"))
 				}
 			}

@@ -65,7 +65,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 }
 
 func lockFolder(folder string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the operator's own folder
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
@@ -175,14 +175,14 @@ func (q queries) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 		return nil, err
 	}
 	if first, taken := q.stmts.m.LoadOrStore(query, st); taken {
-		return first.(*sql.Stmt), st.Close()
+		return first.(*sql.Stmt), st.Close() //nolint:sqlclosecheck // only the one that came too late; the others live as long as their database
 	}
 	return st, nil
 }
 
 // row reads one row into dest. found is false where there is none.
 func (q queries) row(ctx context.Context, query string, args []any, dest ...any) (found bool, err error) {
-	st, err := q.prepare(ctx, query)
+	st, err := q.prepare(ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return false, err
 	}
@@ -195,7 +195,7 @@ func (q queries) row(ctx context.Context, query string, args []any, dest ...any)
 
 // rows calls scan for each row.
 func (q queries) rows(ctx context.Context, query string, args []any, scan func(scan func(dest ...any) error) error) error {
-	st, err := q.prepare(ctx, query)
+	st, err := q.prepare(ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return err
 	}
@@ -224,7 +224,7 @@ func (q queries) exec(ctx context.Context, query string, args ...any) (int64, er
 }
 
 func (q queries) execRaw(ctx context.Context, query string, args ...any) (int64, error) {
-	st, err := q.prepare(ctx, query)
+	st, err := q.prepare(ctx, query) //nolint:sqlclosecheck // it is kept
 	if err != nil {
 		return 0, err
 	}

@@ -8,6 +8,7 @@ import (
 
 // quiet reads whatever comes on a real socket.
 func quiet(tb testing.TB, h Handler) (*site, *Conn, *peer) {
+	tb.Helper()
 	accept, conns := one(h, &Limits{Queue: 1 << 20})
 	s := newSite(tb, Options{PingEvery: -1, DeadAfter: -1}, accept)
 	p := s.open()

@@ -27,7 +27,7 @@ type wsCase struct {
 
 func textOf(s string) step { return step{fin | opText, s} }
 
-func (c wsCase) run(t *testing.T, s *site) {
+func (c wsCase) run(t *testing.T, s *site) { //nolint:thelper // the test itself
 	p := s.open()
 	defer func() { _ = p.Close() }()
 	all := make([]byte, 0, 1024)

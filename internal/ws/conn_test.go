@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"math/big"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -227,7 +228,7 @@ func TestBefore101(t *testing.T) {
 	p.write(append([]byte(opening), clientFrame(fin|opText, []byte("early"))...)) // and one that the HTTP side read
 	p.wantOpen()
 	for i := range 3 {
-		p.want(fin|opText, fmt.Sprint(i))
+		p.want(fin|opText, strconv.Itoa(i))
 		p.want(fin|opText, "+")
 	}
 	p.want(fin|opText, "early")
@@ -399,7 +400,7 @@ func TestTLS(t *testing.T) {
 	ends := newEndings(t)
 	s := newSiteOn(t, ln, Options{}, with(&funcs{message: echo, closed: ends.closed}, &Limits{Queue: 1000}))
 	dial := func() *peer {
-		nc, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test
+		nc, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -444,7 +445,7 @@ func TestTLSStall(t *testing.T) {
 			o = Options{}
 		}
 		s := newSiteOn(t, ln, o, accept)
-		nc, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // a test
+		nc, err := tls.Dial("tcp", s.addr, &tls.Config{InsecureSkipVerify: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -497,6 +498,7 @@ func TestLastWord(t *testing.T) {
 }
 
 func selfSigned(t *testing.T) tls.Certificate {
+	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)

@@ -74,8 +74,8 @@ func TestCheck(t *testing.T) {
 		r := goodRequest()
 		tt.change(r)
 		f := r.Check()
-		if got := 0; f != nil {
-			got = f.Status
+		if f != nil {
+			got := f.Status
 			if got != tt.want {
 				t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
 			}
@@ -173,7 +173,7 @@ func TestNoUpgrade(t *testing.T) {
 	p := s.dial()
 	p.write([]byte("GET /ws HTTP/1.1\r\nHost: x\r\n\r\n"))
 	rs, body := readAnswer(t, p)
-	if rs.StatusCode != 426 || rs.Header.Get("Sec-Websocket-Version") != "13" || rs.Header.Get("Upgrade") != "websocket" || body == "" {
+	if rs.StatusCode != http.StatusUpgradeRequired || rs.Header.Get("Sec-Websocket-Version") != "13" || rs.Header.Get("Upgrade") != "websocket" || body == "" {
 		t.Error(rs.Status, rs.Header, body)
 	}
 	p = s.dial()
@@ -196,7 +196,7 @@ func FuzzHandshake(f *testing.F) {
 		refusal := r.Check()
 		var answer []byte
 		if refusal == nil {
-			if r.Method != "GET" || len(r.Header["Sec-Websocket-Key"]) != 1 {
+			if r.Method != http.MethodGet || len(r.Header["Sec-Websocket-Key"]) != 1 {
 				t.Fatal("accepted")
 			}
 			answer = appendSwitching(nil, r)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -240,10 +241,10 @@ func TestRate(t *testing.T) {
 	p := s.open()
 	began := time.Now()
 	for i := range 60 {
-		p.send(fin|opText, fmt.Sprint(i))
+		p.send(fin|opText, strconv.Itoa(i))
 	}
 	for i := range 60 {
-		p.want(fin|opText, fmt.Sprint(i))
+		p.want(fin|opText, strconv.Itoa(i))
 	}
 	if d := time.Since(began); d < 390*time.Millisecond {
 		t.Errorf("60 frames took %v", d)
@@ -254,10 +255,10 @@ func TestRateOff(t *testing.T) {
 	s := newSite(t, Options{AbuseAfter: 10 * time.Millisecond}, with(&funcs{message: echo}, &Limits{Burst: 0, Rate: 1}))
 	p := s.open()
 	for i := range 500 {
-		p.send(fin|opText, fmt.Sprint(i))
+		p.send(fin|opText, strconv.Itoa(i))
 	}
 	for i := range 500 {
-		p.want(fin|opText, fmt.Sprint(i))
+		p.want(fin|opText, strconv.Itoa(i))
 	}
 }
 
@@ -328,7 +329,7 @@ func TestPending(t *testing.T) {
 	}
 	p.write(b)
 	for i := range 3 {
-		p.want(fin|opText, fmt.Sprint(i)) // replies are not kept back by the pause
+		p.want(fin|opText, strconv.Itoa(i)) // replies are not kept back by the pause
 	}
 	time.Sleep(300 * time.Millisecond) // nor is a paused connection dead
 	if n.Load() != 3 {
@@ -336,7 +337,7 @@ func TestPending(t *testing.T) {
 	}
 	for i := 3; i < 20; i++ {
 		c.Release()
-		p.want(fin|opText, fmt.Sprint(i))
+		p.want(fin|opText, strconv.Itoa(i))
 		if g := n.Load(); g != int32(i+1) {
 			t.Fatalf("%d messages after %d", g, i)
 		}
@@ -410,7 +411,7 @@ func TestPingFlood(t *testing.T) {
 		t.Fatal("the socket took all")
 	}
 	for i := range 20_000 {
-		p.send(fin|opPing, fmt.Sprint(i))
+		p.send(fin|opPing, strconv.Itoa(i))
 	}
 	p.send(fin|opText, "done")
 	eventually(t, "all are read", mark.Load)

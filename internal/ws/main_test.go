@@ -76,6 +76,7 @@ type endings struct {
 }
 
 func newEndings(tb testing.TB) *endings {
+	tb.Helper()
 	return &endings{tb: tb, seen: map[*Conn]bool{}, ch: make(chan string, 10_000)}
 }
 
@@ -138,6 +139,7 @@ func newSite(tb testing.TB, o Options, accept Acceptor) *site {
 }
 
 func newSiteOn(tb testing.TB, ln net.Listener, o Options, accept Acceptor) *site {
+	tb.Helper()
 	if o.Log == nil {
 		o.Log = quietLog
 	}
@@ -226,7 +228,7 @@ func (p *peer) wantOpen() {
 	if err != nil {
 		p.tb.Fatal(err)
 	}
-	if rs.StatusCode != 101 || rs.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+	if rs.StatusCode != http.StatusSwitchingProtocols || rs.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
 		p.tb.Fatalf("answer %d %v", rs.StatusCode, rs.Header)
 	}
 }

@@ -30,16 +30,17 @@ func transfer(trap, fd uintptr, p []byte, flags uintptr) (int, error) {
 		var n uintptr
 		var errno syscall.Errno
 		if len(p) <= rawUpTo {
-			n, _, errno = syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
+			n, _, errno = syscall.RawSyscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0) //nolint:gosec // the conversion stands in the call, as unsafe wants it
 		} else {
-			n, _, errno = syscall.Syscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0)
+			n, _, errno = syscall.Syscall6(trap, fd, uintptr(unsafe.Pointer(&p[0])), uintptr(len(p)), flags, 0, 0) //nolint:gosec // the conversion stands in the call, as unsafe wants it
 		}
 		switch errno {
 		case 0:
 			return int(n), nil
 		case syscall.EINTR:
 			continue
+		default:
+			return 0, errno
 		}
-		return 0, errno
 	}
 }

@@ -138,18 +138,18 @@ func TestStress(t *testing.T) {
 func stressOne(s *site, name string) error {
 	nc, err := net.Dial("tcp", s.addr)
 	if err != nil {
-		return nil //nolint:nilerr // the machine is out of something
+		return nil // the machine is out of something
 	}
 	defer func() { _ = nc.Close() }()
 	_ = nc.SetDeadline(time.Now().Add(generous))
 	p := &peer{tb: s.tb, Conn: nc, br: newReader(nc)}
 	if _, err := nc.Write([]byte(opening)); err != nil {
-		return nil //nolint:nilerr // thrown out
+		return nil // thrown out
 	}
 	for {
 		line, err := p.br.ReadString('\n')
 		if err != nil {
-			return nil //nolint:nilerr // thrown out
+			return nil // thrown out
 		}
 		if line == "\r\n" {
 			break
@@ -166,16 +166,16 @@ func stressOne(s *site, name string) error {
 		}
 		cut := rand.IntN(len(b))
 		if _, err := nc.Write(b[:cut]); err != nil {
-			return nil //nolint:nilerr // thrown out
+			return nil // thrown out
 		}
 		if _, err := nc.Write(b[cut:]); err != nil {
-			return nil //nolint:nilerr // thrown out
+			return nil // thrown out
 		}
 		for answered := false; !answered; {
 			f, got, err := p.next()
 			switch {
 			case err != nil || f == fin|opClose:
-				return nil //nolint:nilerr // thrown out
+				return nil // thrown out
 			case f == fin|opText && !bytes.Equal(got, m):
 				return fmt.Errorf("%.60q was answered by %.60q", m, got)
 			case f == fin|opText:
@@ -184,7 +184,7 @@ func stressOne(s *site, name string) error {
 				return fmt.Errorf("broadcast %.60q", got)
 			case f == fin|opPing:
 				if _, err := nc.Write(clientFrame(fin|opPong, got)); err != nil {
-					return nil //nolint:nilerr // thrown out
+					return nil // thrown out
 				}
 			}
 		}

@@ -127,10 +127,10 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	e := status.Of(err)
 	f := failure{Error: http.StatusText(e.HTTP()), Details: e.Message}
-	switch e.Code {
-	case status.Unauthenticated:
+	if e.Code == status.Unauthenticated {
 		f.Error = "Authorization failed"
-	case status.TooMany:
+	}
+	if e.Code == status.TooMany {
 		w.Header().Set("Retry-After", "60")
 	}
 	if gateway.Unexpected(r.Context(), err) {

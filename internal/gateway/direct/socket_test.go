@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,7 +112,7 @@ func TestNothingFollowsARefusal(t *testing.T) {
 	s := server(t)
 	_, code := enter(t, s, "ann")
 	in := bufio.NewReader(upgrade(t, s, "auth="+code))
-	if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != 101 {
+	if res, err := http.ReadResponse(in, nil); err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 		t.Fatalf("%v, %v", res, err)
 	}
 	if _, err := s.Chats.Send(chat.Outgoing{From: 2, To: 1, Text: "secret"}, journal.Key{}).Wait(t.Context()); err != nil {
@@ -173,7 +174,7 @@ func TestManyAtOnceKeepTheirOrder(t *testing.T) {
 	}
 	for _, c := range []*websocket.Conn{first, second} {
 		for i := range n {
-			if got := hear(t, c); got.Data.Message != fmt.Sprint(i) || got.Data.ID != ids[i] {
+			if got := hear(t, c); got.Data.Message != strconv.Itoa(i) || got.Data.ID != ids[i] {
 				t.Fatalf("the %dth is %+v", i, got)
 			}
 		}
@@ -227,7 +228,7 @@ func TestPagesStayWhereTheyAre(t *testing.T) {
 	}
 	const n = 250
 	for i := range n {
-		say(fmt.Sprint(i))
+		say(strconv.Itoa(i))
 	}
 	token, _ := enter(t, s, "bob")
 	next, expect, sizes := uint64(0), n-1, []int{}
@@ -240,7 +241,7 @@ func TestPagesStayWhereTheyAre(t *testing.T) {
 		}
 		get(t, s, token, fmt.Sprint("/api/message?to=1&cursor=", next), &page)
 		for _, m := range page.Data.Message {
-			if m.Content != fmt.Sprint(expect) {
+			if m.Content != strconv.Itoa(expect) {
 				t.Fatalf("got %s, want %d", m.Content, expect)
 			}
 			expect--

@@ -3,6 +3,7 @@ package direct
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -117,7 +118,8 @@ func (m *message) data(raw json.RawMessage, limit int) *refusal {
 }
 
 func jsonFault(err error) string {
-	if s, ok := err.(*json.SyntaxError); ok {
+	var s *json.SyntaxError
+	if errors.As(err, &s) {
 		return fmt.Sprintf("%v at byte %d", err, s.Offset)
 	}
 	return "the frame must be an object"
@@ -243,6 +245,8 @@ func appendAck(dst []byte, ref string, m *journal.Message) []byte {
 }
 
 // appendError writes an ERROR frame's text.
+//
+//nolint:unparam // dst is there because it is in all that appends
 func appendError(dst []byte, r *refusal) []byte {
 	dst = append(dst, `{"type":-1,"data":{"message":`...)
 	dst = gateway.AppendString(dst, r.message)

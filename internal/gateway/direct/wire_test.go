@@ -2,7 +2,7 @@ package direct
 
 import (
 	"encoding/json"
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +189,7 @@ func TestAnswers(t *testing.T) {
 
 func BenchmarkDecode(b *testing.B) {
 	for _, n := range []int{16, 800} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			in := []byte(`{"type":0,"ref":"0123456789","data":{"to":7,"message":"` + strings.Repeat("x", n) + `"}}`)
 			b.ReportAllocs()
 			for b.Loop() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -136,7 +137,7 @@ func (r *rig) words() map[string]func(ctx context.Context, s *transcript.Scene, 
 		"acknowledged": func(ctx context.Context, s *transcript.Scene, rest string) error {
 			f := strings.Fields(rest)
 			if len(f) != 3 {
-				return fmt.Errorf("write it as: acknowledged 1 billing 7")
+				return errors.New("write it as: acknowledged 1 billing 7")
 			}
 			id, err := strconv.ParseUint(f[0], 10, 64)
 			if err != nil {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,7 +86,7 @@ type listener interface {
 }
 
 type socketListener struct {
-	ctx  context.Context
+	ctx  context.Context //nolint:containedctx // the test's, which next may not take: a stream has it in its request
 	conn *websocket.Conn
 }
 
@@ -235,6 +236,7 @@ func TestAllHearEverythingInOrderFromManyPublishers(t *testing.T) {
 
 // thin is an HTTP client whose connections take little that is not read.
 func thin(t *testing.T) *http.Client {
+	t.Helper()
 	tr := &http.Transport{DisableCompression: true, DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 		c, err := (&net.Dialer{}).DialContext(ctx, network, addr)
 		if tcp, is := c.(*net.TCPConn); is {
@@ -294,7 +296,7 @@ func TestAStreamIsToldWhenToComeBack(t *testing.T) {
 	if last, err := s.block(); last != want || err != nil {
 		t.Fatalf("it ends with %q, %v", last, err)
 	}
-	if more, err := s.block(); err != io.EOF {
+	if more, err := s.block(); !errors.Is(err, io.EOF) {
 		t.Fatalf("after the end: %q, %v", more, err)
 	}
 }

@@ -64,7 +64,8 @@ func (s *stream) Close(code uint16, reason string) {
 		b = strconv.AppendInt(b, int64(ms), 10)
 		b = append(b, '\n')
 	}
-	s.last = append(b, '\n')
+	b = append(b, '\n')
+	s.last = b
 	s.signal()
 }
 

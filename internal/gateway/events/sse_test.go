@@ -52,6 +52,7 @@ func newStream(limit int) (*stream, chan struct{}) {
 
 // run runs the stream's writer until it ends; the result says that it has.
 func run(t *testing.T, s *stream, w http.ResponseWriter, keepalive time.Duration) (ended chan struct{}, cancel context.CancelFunc) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended = make(chan struct{})
 	go func() {

@@ -131,6 +131,7 @@ func connect(t testing.TB, s *transcript.Server, query string, header http.Heade
 
 // narrow is an HTTP client whose connections take little that is not read.
 func narrow(t testing.TB) *http.Client {
+	t.Helper()
 	tr := &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		nc, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil {
@@ -456,7 +457,7 @@ func TestThePage(t *testing.T) {
 	} {
 		res, body := get(t, s.URL+path, nil)
 		h := res.Header
-		if res.StatusCode != 200 || h.Get("Content-Type") != mediaType || h.Get("X-Content-Type-Options") != "nosniff" {
+		if res.StatusCode != http.StatusOK || h.Get("Content-Type") != mediaType || h.Get("X-Content-Type-Options") != "nosniff" {
 			t.Errorf("%s: %s, %v", path, res.Status, h)
 		}
 		if csp := h.Get("Content-Security-Policy"); !strings.Contains(csp, "default-src 'none'") || strings.Contains(csp, "unsafe") {
@@ -474,7 +475,7 @@ func TestThePage(t *testing.T) {
 		t.Error("the page is not told how the server is set")
 	}
 	for _, path := range []string{"/_feed/index.html", "/_feed/page.go", "/_feed/", "/index.html"} {
-		if res, _ := get(t, s.URL+path, nil); res.StatusCode != 404 {
+		if res, _ := get(t, s.URL+path, nil); res.StatusCode != http.StatusNotFound {
 			t.Errorf("%s: %s", path, res.Status)
 		}
 	}

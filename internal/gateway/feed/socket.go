@@ -109,8 +109,7 @@ func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User
 	}
 	u, l, err := g.o.Accounts.Authenticate(ctx, token)
 	if err != nil && given == "" {
-		switch status.Of(err).Code {
-		case status.Unauthenticated, status.Forbidden:
+		if code := status.Of(err).Code; code == status.Unauthenticated || code == status.Forbidden {
 			return account.User{}, account.Login{}, nil
 		}
 	}

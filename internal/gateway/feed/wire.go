@@ -93,6 +93,8 @@ func people(kind string, d hub.Here) []byte {
 const noLine = -1
 
 // appendError writes what is wrong with a frame.
+//
+//nolint:unparam // dst is there because it is in all that appends
 func appendError(dst []byte, code string, line int) []byte {
 	dst = append(dst, `{"kind":"error","code":`...)
 	dst = gateway.AppendString(dst, code)

@@ -99,7 +99,7 @@ func stream(ctx context.Context, h *http.Client, url string, header http.Header)
 	if r.Header = header; header.Get("Accept") == "" {
 		header.Set("Accept", "text/event-stream")
 	}
-	res, err := h.Do(r)
+	res, err := h.Do(r) //nolint:bodyclose // by read or, once the stream has ended, by who reads it
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func request(ctx context.Context, h *http.Client, method, url string, header htt
 func read(res *http.Response) (*answer, error) {
 	b, err := io.ReadAll(res.Body)
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, res.Body.Close())
 	}
 	return &answer{res.StatusCode, res.Header, strings.TrimSuffix(string(b), "\n")}, res.Body.Close()
 }

@@ -75,7 +75,7 @@ func Run(t *testing.T, pattern string, o Options) {
 // player plays one transcript.
 type player struct {
 	// static
-	ctx    context.Context
+	ctx    context.Context //nolint:containedctx // a player lives as long as its transcript is played
 	o      Options
 	s      *Server
 	file   *file

@@ -124,7 +124,7 @@ func Start(t testing.TB, o Options) *Server {
 	go func() { written <- c.Journal.Run(journalLive, c.Hub.Publish) }()
 
 	s := &Server{Core: c, open: map[*watched]bool{}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -155,6 +155,7 @@ func Start(t testing.TB, o Options) *Server {
 }
 
 func newCore(t testing.TB, o Options) (c *Core, err error) {
+	t.Helper()
 	c = &Core{}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	if c.Store, err = store.Open(t.Context(), store.Options{Folder: t.TempDir()}); err != nil {

@@ -82,6 +82,7 @@ func (format) Append(dst []byte, m *journal.Message, _ uint64) []byte {
 	return ws.AppendText(dst, []byte(`{"id":"`+m.ID+`","said":`+string(m.Data)+`}`))
 }
 
+//nolint:dupword // one line ends with a name, the next begins with it
 const bare = `Prose: it may say ann< anything.
 
 	register ann
@@ -105,6 +106,7 @@ const bare = `Prose: it may say ann< anything.
 	later 1h
 `
 
+//nolint:dupword // one line ends with a name, the next begins with it
 const full = `Prose: it may say ann< anything.
 
 	register ann

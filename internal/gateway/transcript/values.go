@@ -119,7 +119,7 @@ func (v *values) describe(line string) string {
 		if !is || strings.Trim(parts[2], "0123456789") == "" {
 			return s
 		}
-		name := kind
+		var name string
 		for n := 1; ; n++ {
 			name = fmt.Sprint(kind, n)
 			if _, known := v.of[name]; !known && !regexp.MustCompile(`\$`+name+`\b`).MatchString(v.taken) {
