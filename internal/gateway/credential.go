@@ -29,9 +29,12 @@ func Token(h http.Header) string {
 func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) }
 
 // SetCookie gives the session cookie to a browser; an empty token takes it away.
+// It is Secure under TLS, ours or that of the proxy in front of us: whoever
+// makes that header up harms nobody but their own cookie.
 func SetCookie(w http.ResponseWriter, r *http.Request, token string) {
 	//nolint:gosec // Secure where there is TLS: a server without must work too
-	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: r.TLS != nil}
+	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}
 	if token == "" {
 		c.MaxAge = -1
 	}
