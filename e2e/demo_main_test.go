@@ -3,7 +3,6 @@ package e2e
 import (
 	"net"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"syscall"
@@ -62,11 +61,11 @@ func (d *demo) ports(t *testing.T) {
 	}
 }
 
-// shell runs a line as a person pastes it, in a shell that finds kabar and the
-// npm packages.
-func (d *demo) shell(t *testing.T, line string) *process {
+// shell runs a line as a person pastes it, in a shell that finds the npm
+// packages.
+func (d *demo) shell(t *testing.T, line string, hows ...how) *process {
 	t.Helper()
-	return start(t, command("sh", "-c", line), newLines(t).feed, with("PATH="+filepath.Dir(kabar)+":"+os.Getenv("PATH")))
+	return start(t, command("sh", "-c", line), append([]how{newLines(t).feed}, hows...)...)
 }
 
 // guideHolds tries everything that the guide says.
@@ -96,7 +95,7 @@ func (d *demo) guideHolds(t *testing.T) {
 	}
 	stream := regexp.MustCompile(`(?m)^feed(?s:.*?)  connect +(ws://\S+)`).FindStringSubmatch(d.out.String())[1]
 	reader, byHand := dial(t, stream), d.shell(t, d.guideLine(t, "by hand"))
-	publish := d.shell(t, d.guideLine(t, "publish"))
+	publish := d.shell(t, d.guideLine(t, "publish"), in("..")) // where the demo was started
 	publish.sees(t, &publish.out, ` seq \d+\n`)
 	reader.until(t, "Halo semua!")
 	byHand.says(t, "Halo semua!\n")

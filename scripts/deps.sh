@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Sees to what the tests need beside Go: a C compiler for the race detector,
+# Sees to what the tests need beside Go: a C compiler for the race detector, curl,
 # Node with npm for clients written elsewhere, and Chromium. What is missing is
 # installed where that is possible (as root, with apt-get); else this says how.
 set -euo pipefail
@@ -22,6 +22,7 @@ if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
 fi
 have chromium chromium-browser google-chrome google-chrome-stable chrome || missing+=(chromium)
 if [ -f "$e2e" ]; then
+	have curl || missing+=(curl)
 	have node || missing+=(nodejs)
 	have npm || missing+=(npm)
 fi

@@ -194,6 +194,15 @@ func (s *server) at(port string) string {
 	return first
 }
 
+// self is how whoever started this program starts it again.
+func self() string {
+	path, err := os.Executable()
+	if err != nil || strings.Contains(path, "go-build") { // by go run, which will have removed it
+		return "go run ./cmd/kabar"
+	}
+	return path
+}
+
 // guide is what to open and paste.
 func (s *server) guide(ann, budi person, token string) string {
 	var b strings.Builder
@@ -217,7 +226,7 @@ func (s *server) guide(ann, budi person, token string) string {
 	line("feed           http://%s/, a page to open in several tabs", stream)
 	line("  connect      ws://%s/websocket   each frame is a line; what is sent goes to everybody else", stream)
 	line("  by hand      npx wscat -c 'ws://%s/websocket?last=5'", stream)
-	line("  publish      kabar publish --url http://%s --admin-key %s feed 'Halo semua!'", s.at("8080"), s.adminKey)
+	line("  publish      %s publish --url http://%s --admin-key %s feed 'Halo semua!'", self(), s.at("8080"), s.adminKey)
 	line("")
 	events := s.at("8084")
 	line("events         the instance %q has an event every three seconds", demoInstance)
