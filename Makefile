@@ -19,7 +19,8 @@ run: ## Try Kabar out: accounts, an instance and a feed to play with, in a tempo
 .PHONY: test
 test: deps fmt ## Test everything, with the race detector, a real browser and real clients.
 	$(GO) vet ./...
-	$(GO) test -race -timeout 20m ./...
+	@# -count=1: some tests build the programs themselves, which go's cache of results does not see.
+	$(GO) test -race -count=1 -timeout 20m ./...
 
 .PHONY: deps
 deps: ## Install what the tests need (a C compiler, Node, npm packages, Chromium), or say how to.

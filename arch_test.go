@@ -92,7 +92,7 @@ var homes = []home{
 		"the schema belongs to the store"},
 	{"github.com/alecthomas/kong", []string{"internal/config", "cmd/kabar", "cmd/kabar-checker", "cmd/wsecho"},
 		"what a person can set is read in one place, and handed on as plain structs"},
-	{"gopkg.in/yaml.v3", []string{"internal/config"},
+	{"go.yaml.in/yaml/v3", []string{"internal/config"},
 		"the file is read in one place"},
 	{"github.com/coder/websocket", []string{"internal/checker", "internal/gateway/transcript", "cmd/kabar"},
 		"the server's side of WebSocket is internal/ws; another's is for clients and tests"},

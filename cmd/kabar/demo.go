@@ -183,12 +183,15 @@ func (s *server) person(ctx context.Context, name, email string) (person, error)
 func (s *server) at(port string) string {
 	first := ""
 	for _, l := range s.listeners {
-		_, p, _ := net.SplitHostPort(l.Addr().String())
+		host, p, _ := net.SplitHostPort(l.Addr().String())
 		if p == port {
 			return "localhost:" + p
 		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "localhost"
+		}
 		if first == "" {
-			first = l.Addr().String()
+			first = net.JoinHostPort(host, p)
 		}
 	}
 	return first
@@ -217,10 +220,13 @@ func (s *server) guide(ann, budi person, token string) string {
 	}
 	line("")
 	direct := s.at("5050")
-	line("direct         http://%s, person to person", direct)
+	line("direct         http://%s, person to person; what has a ref is acknowledged", direct)
 	line("  a code       curl -s -H 'Authorization: %s' http://%s/ws/auth", ann.token, direct)
 	line("  connect      ws://%s/ws/connect?auth=<code>   (each code works once)", direct)
-	line(`  say          {"type":0,"data":{"to":%d,"message":"Hai!"}}`, budi.ID)
+	line(`  say          {"type":0,"ref":"1","data":{"to":%d,"message":"Hai!"}}`, budi.ID)
+	for _, p := range []person{ann, budi} {
+		line(`  as %-9s npx wscat -c "ws://%s/ws/connect?auth=$(curl -s -H 'Authorization: %s' http://%s/ws/auth | cut -d'"' -f14)"`, p.Display, direct, p.token, direct)
+	}
 	line("")
 	stream := s.at("3000")
 	line("feed           http://%s/, a page to open in several tabs", stream)
@@ -231,7 +237,7 @@ func (s *server) guide(ann, budi person, token string) string {
 	events := s.at("8084")
 	line("events         the instance %q has an event every three seconds", demoInstance)
 	line("  token        %s", token)
-	line("  subscribe    ws://%s/ws/events?event=messages.upsert&token=<token>", events)
+	line("  subscribe    ws://%s/ws/events?event=messages.upsert&token=%s", events, token)
 	line("  as a stream  curl -sN -H 'Accept: text/event-stream' 'http://%s/ws/events?event=*&token=%s'", events, token)
 	line(`  an event     curl -s -H 'Authorization: Bearer %s' -d '{"event":"messages.upsert","data":{"text":"Hai!"}}' http://%s/v1/instances/%s/events`, token, events, demoInstance)
 	line("")

@@ -200,7 +200,7 @@ func (s *server) run(ctx context.Context) error {
 	var err error
 	select {
 	case <-ctx.Done():
-		s.log.Info("stopping: telling everybody when to come back")
+		s.log.Info("stopping: telling everybody when to come back; a second signal stops at once")
 	case err = <-failed:
 	}
 	err = errors.Join(err, s.drain(live))
@@ -212,6 +212,7 @@ func (s *server) run(ctx context.Context) error {
 		end.stop()
 		err = errors.Join(err, <-end.done)
 	}
+	s.log.Info("stopped")
 	return err
 }
 

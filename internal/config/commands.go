@@ -79,7 +79,7 @@ func WriteDefault(w io.Writer) error {
 		}
 		b.WriteString("\n")
 		about := wrap(k.help, 96-len(indent))
-		about = append(about, fmt.Sprintf("%s, default %s; --%s, %s", capital(k.kind()), quote(k), k.flag, env(k.flag)))
+		about = append(about, fmt.Sprintf("%s, default %s; --%s, %s", k.kind(), quote(k), k.flag, env(k.flag)))
 		for _, line := range about {
 			fmt.Fprintf(&b, "%s# %s\n", indent, line)
 		}
@@ -114,8 +114,6 @@ func yamlText(k key, texts []string) string {
 	}
 	return strings.Join(quoted, "")
 }
-
-func capital(s string) string { return strings.ToUpper(s[:1]) + s[1:] }
 
 // wrap breaks a text between words into lines of at most width.
 func wrap(text string, width int) []string {
