@@ -32,8 +32,8 @@ func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) 
 // It is Secure under TLS, ours or that of the proxy in front of us: whoever
 // makes that header up harms nobody but their own cookie.
 func SetCookie(w http.ResponseWriter, r *http.Request, token string) {
-	//nolint:gosec // Secure where there is TLS: a server without must work too
 	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+	//nolint:gosec // Secure where there is TLS: a server without must work too
 	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}
 	if token == "" {
 		c.MaxAge = -1
