@@ -158,7 +158,7 @@ func TestRegisterRefuses(t *testing.T) {
 		{"bob@example.org\r\nBcc: x@y", "bob", password, "EMAIL_INVALID"},
 		{"bob@example.org", " \t", password, "NAME_INVALID"},
 		{"bob@example.org", "  ", password, "NAME_REQUIRED"},
-		{"bob@example.org", "\u200d", password, "NAME_REQUIRED"},
+		{"bob@example.org", "\u200d", password, "NAME_INVALID"},
 		{"bob@example.org", "bob\u202egnp", password, "NAME_INVALID"},
 		{"bob@example.org", "b\x00b", password, "NAME_INVALID"},
 		{"bob@example.org", "b\xffb", password, "NAME_INVALID"},

@@ -97,11 +97,9 @@ func (s *Service) checkPassword(ctx context.Context, name, password string) (Use
 	if err != nil {
 		return User{}, err
 	}
-	// An unknown name is bounded too: that it is not must not tell it apart.
-	account := "u" + strconv.FormatUint(u.ID, 10)
-	if !known {
-		account = "?" + string(hashOf(fold(name)))
-	}
+	// The bound is on what was written, known or not: a bound on the account
+	// would tell that a handle and an address are the same person's.
+	account := string(hashOf(fold(name)))
 	// Counted before it is checked, so that many at once are not many more.
 	if !s.passwords.take(account, s.o.Now()) {
 		return User{}, ErrTooManyPasswords

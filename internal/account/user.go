@@ -38,7 +38,13 @@ func (u User) Profile() Profile { return Profile{u.ID, u.Handle, u.Display} }
 
 // Keys are the forms in which address, handle and display name are compared.
 func (u User) Keys() (email, handle, name string) {
-	return fold(u.Email), fold(u.Handle), fold(u.Display)
+	return fold(u.Email), fold(u.Handle), nameKey(u.Display)
+}
+
+// Named says whether a name is the user's handle or display name, or looks like it.
+func (u User) Named(name string) bool {
+	key := nameKey(name)
+	return key == nameKey(u.Display) || key == nameKey(u.Handle)
 }
 
 // fold takes away what does not make two names different: case and spaces.
@@ -87,20 +93,6 @@ func hidden(r rune) bool {
 		return false
 	}
 	return unicode.Is(unicode.Cf, r)
-}
-
-func cleanDisplay(name string) (string, error) {
-	if !utf8.ValidString(name) || strings.ContainsFunc(name, hidden) {
-		return "", status.Errorf(status.Invalid, "NAME_INVALID", "the name has characters that do not show, or is not valid UTF-8")
-	}
-	name = strings.TrimSpace(name)
-	if strings.Trim(name, "\u200c\u200d") == "" {
-		return "", status.Errorf(status.Invalid, "NAME_REQUIRED", "the name is empty")
-	}
-	if utf8.RuneCountInString(name) > maxDisplay {
-		return "", status.Errorf(status.Invalid, "NAME_TOO_LONG", "the name is longer than %d characters", maxDisplay)
-	}
-	return name, nil
 }
 
 func cleanAbout(about string) (string, error) {
@@ -152,7 +144,7 @@ func found(u User, ok bool, err error) (User, error) {
 // NameTaken says whether a name is some account's handle or display name, so
 // that somebody without an account may not go by it.
 func (s *Service) NameTaken(ctx context.Context, name string) (bool, error) {
-	return s.o.Store.NameTaken(ctx, fold(name))
+	return s.o.Store.NameTaken(ctx, nameKey(name))
 }
 
 // SetDisplay changes the display name. Who has no chosen handle gets the name

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 
+	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -54,7 +55,7 @@ func parseQuery(v url.Values) (q query, err error) {
 			return q, status.Errorf(status.Invalid, "BAD_LAST", "last and after exclude each other: write one of them")
 		}
 	}
-	q.name, err = cleanName(v.Get("name"))
+	q.name, err = account.CleanName(v.Get("name"))
 	return q, err
 }
 

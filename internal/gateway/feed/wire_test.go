@@ -128,55 +128,6 @@ func TestKey(t *testing.T) {
 	}
 }
 
-func TestCleanName(t *testing.T) {
-	for _, c := range []struct{ in, want string }{
-		{"", ""},
-		{"  ", ""},
-		{"Ann", "Ann"},
-		{"  Ann\u00a0 \u3000B ", "Ann B"},
-		{"👩\u200d🚀", "👩\u200d🚀"},
-		{"☎\ufe0f", "☎\ufe0f"},
-		{"سارا\u200cجان", "سارا\u200cجان"},
-		{strings.Repeat("ä", 35), strings.Repeat("ä", 35)},
-	} {
-		if got, err := cleanName(c.in); err != nil || got != c.want {
-			t.Errorf("%q: %q, %v; want %q", c.in, got, err, c.want)
-		}
-	}
-	for _, in := range []string{
-		strings.Repeat("ä", 36), "a\x00", "a\nb", "a\tb", "a\u0085b", "a\u2028b", "\u202eAnn", "A\u200bnn", "\ufeffAnn", "\u200d", "\u3164", "\u2800",
-		"\xff", "a\u00ad", "\ue000", "\u200c \u200d",
-	} {
-		if got, err := cleanName(in); err == nil {
-			t.Errorf("%q is taken as %q", in, got)
-		}
-	}
-}
-
-func FuzzCleanName(f *testing.F) {
-	for _, s := range []string{"Ann", " a  b ", "\u200d", "A\u200bnn", "\xff\x00", "👩\u200d🚀", strings.Repeat("x", 40)} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, in string) {
-		name, err := cleanName(in)
-		if err != nil {
-			if name != "" {
-				t.Fatalf("%q: a name and an error", in)
-			}
-			return
-		}
-		if again, err := cleanName(name); err != nil || again != name {
-			t.Fatalf("%q becomes %q and then %q, %v", in, name, again, err)
-		}
-		if !utf8.ValidString(name) || utf8.RuneCountInString(name) > maxName || strings.TrimSpace(name) != name {
-			t.Fatalf("%q becomes %q", in, name)
-		}
-		if name != "" && strings.TrimSpace(bare(name)) == "" {
-			t.Fatalf("%q does not show", name)
-		}
-	})
-}
-
 func FuzzFormat(f *testing.F) {
 	f.Add("Ann", "a line", "line.spoken")
 	f.Add("", "\x00\xff\u2028\"\\", "notice")
