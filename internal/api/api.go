@@ -99,6 +99,7 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	})
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.HTTP())
 	_, _ = w.Write(b.Bytes)
 }

@@ -39,19 +39,9 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var posted []occurrence
-	if b = bytes.TrimSpace(b); len(b) > 0 && b[0] == '[' {
-		err = gateway.DecodeJSON(b, &posted)
-	} else {
-		posted = make([]occurrence, 1)
-		err = gateway.DecodeJSON(b, &posted[0])
-	}
+	list, err := readEvents(b)
 	if err != nil {
 		return err
-	}
-	list := make([]instance.Event, len(posted))
-	for i, o := range posted {
-		list[i] = instance.Event{Name: o.Event, Data: o.Data}
 	}
 	result, err := a.o.Instances.Emit(ref, list, ik.in(scope)).Wait(r.Context())
 	if err != nil {
@@ -63,6 +53,42 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	}
 	gateway.WriteJSON(w, http.StatusAccepted, map[string]any{"accepted": places})
 	return nil
+}
+
+// readEvents reads one event or an array of them. It stops at the first one
+// too many: a body full of tiny ones would become a hundred times its size.
+func readEvents(b []byte) ([]instance.Event, error) {
+	one := func(raw []byte) (instance.Event, error) {
+		var o occurrence
+		err := gateway.DecodeJSON(raw, &o)
+		return instance.Event{Name: o.Event, Data: o.Data}, err
+	}
+	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '[' {
+		e, err := one(b)
+		return []instance.Event{e}, err
+	}
+	var list []instance.Event
+	d := json.NewDecoder(bytes.NewReader(b))
+	_, _ = d.Token() // the bracket
+	for d.More() {
+		if len(list) == instance.MaxEvents {
+			return nil, status.Errorf(status.TooLarge, "TOO_MANY_EVENTS", "these are more than %d events; send at most so many at once", instance.MaxEvents)
+		}
+		var raw json.RawMessage
+		if err := d.Decode(&raw); err != nil {
+			return nil, gateway.DecodeJSON(b, &raw) // which says where
+		}
+		e, err := one(raw)
+		if err != nil {
+			return nil, status.Errorf(status.Of(err).Code, status.Of(err).Reason, "event %d: %s", len(list)+1, status.Of(err).Message)
+		}
+		list = append(list, e)
+	}
+	if !json.Valid(b) { // what stands behind the last one
+		var raw json.RawMessage
+		return nil, gateway.DecodeJSON(b, &raw)
+	}
+	return list, nil
 }
 
 // instance is the instance named in the path, for who may act for it, and the

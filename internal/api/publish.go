@@ -93,6 +93,8 @@ func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal
 		return a.o.Chats.Announce(text, k.in("admin/feed")), chat.FeedTopic, nil
 	case p.Message == nil && p.Instance == "":
 		return nil, "", status.Errorf(status.Invalid, "TEXT_REQUIRED", `"message" is missing: the text of the notice`)
+	case p.User != nil && *p.User >= 1<<53:
+		return nil, "", account.ErrUserNotFound
 	case p.User != nil:
 		return a.o.Accounts.Notify(*p.User, *p.Message, k.in("admin/"+account.Inbox(*p.User))), account.Inbox(*p.User), nil
 	case p.Users == "all":

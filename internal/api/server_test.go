@@ -207,7 +207,7 @@ func TestLimits(t *testing.T) {
 		{"a topic", "/v1/publish", `{"topic":"` + strings.Repeat("x", 9000) + `"}`, "", 404, "NO_TOPIC", nil},
 		{"a key", "/v1/publish", `{"topic":"feed","text":"x"}`, strings.Repeat("k", 256), 400, "BAD_KEY", []string{"255"}},
 		{"a key of events", events, batch(1, ""), strings.Repeat("k", 256), 400, "BAD_KEY", []string{"255"}},
-		{"events", events, batch(101, ""), "", 413, "TOO_MANY_EVENTS", []string{"101", "100"}},
+		{"events", events, batch(101, ""), "", 413, "TOO_MANY_EVENTS", []string{"more than 100"}},
 		{"an event", events, batch(1, strings.Repeat("x", 64<<10)), "", 413, "DATA_TOO_LARGE", []string{"data", "65536"}},
 		{"the second event", events, `[{"event":"call.upsert"},` + batch(1, strings.Repeat("x", 64<<10))[1:], "", 413, "DATA_TOO_LARGE", []string{"event 2 of 2"}},
 		{"a body of events", events, batch(65, strings.Repeat("x", 64<<10-2)), "", 413, "TOO_LARGE", []string{"4194304"}},

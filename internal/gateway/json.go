@@ -32,6 +32,7 @@ func WriteJSON(w http.ResponseWriter, code int, v any) {
 	b := JSON(v)
 	w.Header().Set("Content-Type", b.Type)
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(code)
 	_, _ = w.Write(b.Bytes) // who has gone does not hear it
 }

@@ -42,7 +42,8 @@ func (o *Origins) Allowed(origin, host string) bool {
 		return true
 	}
 	origin = strings.ToLower(origin)
-	if _, at, ok := strings.Cut(origin, "://"); ok && host != "" && at == strings.ToLower(host) {
+	scheme, at, _ := strings.Cut(origin, "://")
+	if (scheme == "http" || scheme == "https") && host != "" && at == strings.ToLower(host) {
 		return true
 	}
 	return o.Listed(origin)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -138,6 +139,28 @@ func (p *Places) Take(remote string) (release func(), err error) {
 			delete(p.taken, host)
 		}
 	}), nil
+}
+
+// ConnState is the hook of an http.Server that counts its connections, until
+// they are upgraded: one over the bound is closed at once.
+func (p *Places) ConnState() func(net.Conn, http.ConnState) {
+	var held sync.Map // net.Conn → release
+	return func(c net.Conn, state http.ConnState) {
+		switch state {
+		case http.StateNew:
+			release, err := p.Take(c.RemoteAddr().String())
+			if err != nil {
+				_ = c.Close()
+				return
+			}
+			held.Store(c, release)
+		case http.StateClosed, http.StateHijacked:
+			if release, ok := held.LoadAndDelete(c); ok {
+				release.(func())()
+			}
+		default:
+		}
+	}
 }
 
 // Host is the address of a peer at host:port.

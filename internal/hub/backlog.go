@@ -112,9 +112,6 @@ func (h *Hub) fetch(sh *shard, topic string, after uint64) {
 	h.counts.behind.Add(1)
 	h.work.push(func(ctx context.Context) {
 		ms, err := h.page(ctx, topic, after)
-		if err != nil && ctx.Err() == nil {
-			h.o.Log.Error("a topic cannot catch up", "topic", topic, "after", after, "error", err)
-		}
 		sh.box.put(item{command: func(sh *shard) { sh.fetched(topic, ms, err) }})
 	})
 }

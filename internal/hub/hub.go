@@ -171,7 +171,16 @@ func (e *GoneError) Unwrap() error {
 // Subscribe adds the session. When it returns, the session hears everything
 // that is published after; its connection may be sent to already. The error is
 // a *GoneError, ErrEnded, ErrClosing, or the log's.
-func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
+func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error) {
+	s.shard = h.shardOf(s.Topic)
+	// From here on the shard hears of the topic: what is said between reading
+	// its head and joining it would be nobody's otherwise.
+	s.shard.box.put(item{command: func(sh *shard) { sh.hold(s.Topic) }})
+	defer func() {
+		if err != nil {
+			s.shard.box.put(item{command: func(sh *shard) { sh.release(s.Topic) }})
+		}
+	}()
 	head, err := h.log.Head(ctx, s.Topic)
 	if err != nil {
 		return err
@@ -180,7 +189,6 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
 	if err != nil {
 		return err
 	}
-	s.shard = h.shardOf(s.Topic)
 	s.pos.Store(pos)
 	if err := h.creds.add(s); err != nil {
 		return err
@@ -211,7 +219,7 @@ func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
 
 // Unsubscribe takes the session out. It may be called more than once.
 func (h *Hub) Unsubscribe(s *Session) {
-	if s.shard == nil || s.closed.Swap(true) {
+	if s.closed.Swap(true) {
 		return
 	}
 	h.counts.sessions.Add(-1)

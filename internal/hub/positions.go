@@ -52,10 +52,11 @@ func (c *Collector) Position(ctx context.Context, owner string) (seq uint64, ok 
 		a, found = c.saving[owner]
 	}
 	c.mu.Unlock()
-	if found {
-		return a.Seq, true, nil
+	seq, ok, err = c.store.Position(ctx, owner)
+	if found { // what is stored may be ahead of what an older connection said since
+		return max(a.Seq, seq), true, err
 	}
-	return c.store.Position(ctx, owner)
+	return seq, ok, err
 }
 
 // Begin gives an owner without a position one, durably: what is said from
@@ -100,9 +101,16 @@ func (c *Collector) save(ctx context.Context) {
 	c.mu.Unlock()
 	_, err := c.journal.Do(c.change(all)).Wait(ctx)
 	if err != nil && ctx.Err() == nil {
-		c.log.Warn("acknowledged positions could not be saved; their owners may hear a little again", "error", err)
+		c.log.Warn("acknowledged positions could not be saved; this is tried again", "error", err)
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err != nil {
+		for owner, a := range c.saving {
+			if newer, ok := c.acked[owner]; !ok || newer.Topic == a.Topic && newer.Seq < a.Seq {
+				c.acked[owner] = a
+			}
+		}
+	}
 	c.saving = nil
-	c.mu.Unlock()
 }

@@ -144,9 +144,7 @@ func (t *topic) arrived(s *Session) {
 	}
 	if s.Presence {
 		t.people.watchers++
-		if frame := s.Format.Append(nil, event("presence.here", t.people.here()), 0); len(frame) > 0 {
-			s.Conn.Send(frame)
-		}
+		s.tell(event("presence.here", t.people.here())) // the first thing it is sent: there is room
 	}
 }
 

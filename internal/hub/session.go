@@ -77,6 +77,12 @@ func (s *Session) wait() {
 	}
 }
 
+// tell hands over one message that is not kept; false where there is no room.
+func (s *Session) tell(m *journal.Message) bool {
+	frame := s.Format.Append(nil, m, 0)
+	return len(frame) == 0 || s.Conn.Send(frame)
+}
+
 // encode appends what of ms the session has not heard and may hear, and
 // returns the seq of the last.
 func (s *Session) encode(dst []byte, ms []*journal.Message, limit int) (frames []byte, last uint64) {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -13,6 +14,9 @@ const (
 	sliceSessions = 256
 	jobMessages   = 128
 	jobBytes      = 64 << 10
+
+	maxPending = 4096 // messages of a topic that wait for their delivery; more are read from the log when their turn comes
+	maxLent    = 8    // buffers that a shard keeps for the next jobs
 )
 
 // shard is one goroutine that owns some of the topics.
@@ -25,6 +29,7 @@ type shard struct {
 	active []*topic // those with something to deliver
 	spare  []item
 	frames [][]byte // reused for sessions that get less than their group
+	lent   []buffers
 }
 
 func newShard(h *Hub) *shard {
@@ -63,6 +68,20 @@ func (sh *shard) run(ctx context.Context) {
 	}
 }
 
+// borrow gives a job its buffers, lend takes them back.
+func (sh *shard) borrow() (b buffers) {
+	if n := len(sh.lent); n > 0 {
+		b, sh.lent = sh.lent[n-1], sh.lent[:n-1]
+	}
+	return b
+}
+
+func (sh *shard) lend(b buffers) {
+	if len(sh.lent) < maxLent && cap(b.joined) <= 4*jobBytes {
+		sh.lent = append(sh.lent, b)
+	}
+}
+
 // deliver gives each active topic one slice.
 func (sh *shard) deliver() {
 	still := sh.active[:0]
@@ -80,24 +99,41 @@ func (sh *shard) deliver() {
 
 // drop forgets a topic that nobody hears.
 func (sh *shard) drop(t *topic) {
-	if t.size() == 0 && !t.active && !t.behind {
+	if t.size() == 0 && !t.active && !t.behind && t.holds == 0 {
 		t.stop()
 		delete(sh.topics, t.name)
 	}
 }
 
-// subscribe adds a session that begins at its position; head is where the log
-// stood before.
+// hold hears of a topic for somebody who is about to join it.
+func (sh *shard) hold(name string) {
+	t := sh.topics[name]
+	if t == nil {
+		t = &topic{shard: sh, name: name}
+		sh.topics[name] = t
+	}
+	t.holds++
+}
+
+// release is hold's end.
+func (sh *shard) release(name string) {
+	t := sh.topics[name]
+	t.holds--
+	sh.drop(t)
+}
+
+// subscribe adds a session that begins at its position, and ends its hold;
+// head is where the log stood after the hold began.
 func (sh *shard) subscribe(s *Session, head uint64) {
+	defer sh.release(s.Topic)
+	t := sh.topics[s.Topic]
+	if !t.known {
+		t.head, t.known = head, true
+	}
+	t.miss(head)
 	if s.closed.Load() {
 		return
 	}
-	t := sh.topics[s.Topic]
-	if t == nil {
-		t = &topic{shard: sh, name: s.Topic, head: head}
-		sh.topics[s.Topic] = t
-	}
-	t.miss(head)
 	t.join(s)
 	if s.pos.Load() >= t.head {
 		t.goLive(s)
@@ -128,6 +164,13 @@ func (sh *shard) arrive(s *Session) {
 		sh.hub.read(s)
 		return
 	}
+	if s.slow.Load() && s.Presence && t.people != nil {
+		if !s.tell(event("presence.here", t.people.here())) { // it heard of no change meanwhile
+			s.wait()
+			return
+		}
+	}
+	s.slow.Store(false)
 	sh.hub.counts.resumed.Add(1)
 	t.goLive(s)
 }
@@ -140,7 +183,7 @@ func (sh *shard) skip(s *Session) {
 		return
 	}
 	if lost := t.head - min(s.pos.Load(), t.head); lost > 0 {
-		if frame := s.Format.Append(nil, event("session.skipped", Skipped{lost}), 0); len(frame) > 0 && !s.Conn.Send(frame) {
+		if !s.tell(event("session.skipped", Skipped{lost})) {
 			s.wait()
 			return
 		}
@@ -151,15 +194,20 @@ func (sh *shard) skip(s *Session) {
 	t.goLive(s)
 }
 
-// fetched brings what was missed. A page that failed is tried again: there is
-// no other way to go on.
+var errHole = errors.New("the log lacks what it gave a number")
+
+// fetched brings what was missed.
 func (sh *shard) fetched(name string, ms []*journal.Message, err error) {
 	t := sh.topics[name]
 	if t == nil {
 		return
 	}
 	t.behind = false
-	if err != nil {
+	if err == nil && len(ms) == 0 && t.missed > t.head {
+		err = errHole
+	}
+	if err != nil { // as long as it is so, it is tried again: there is no other way to go on
+		sh.hub.o.Log.Error("a topic cannot catch up", "topic", name, "after", t.head, "error", err)
 		t.behind = true
 		after := t.head
 		time.AfterFunc(time.Second, func() { sh.hub.fetch(sh, name, after) })

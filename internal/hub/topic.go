@@ -13,6 +13,8 @@ type topic struct {
 	shard *shard // static
 	name  string
 
+	holds  int    // how many are about to join
+	known  bool   // head is; before the first session it is not
 	head   uint64 // the newest number heard of
 	missed uint64 // a number above head that is known to exist
 	behind bool   // what is missed is being fetched
@@ -44,12 +46,17 @@ type job struct {
 	messages []heard
 	first    uint64 // the numbers among messages, 0 where none has one
 	last     uint64
-	excepts  []uint64 // the session keys that do not hear all of it
-	group    int      // where the next slice begins
-	session  int      //
-	bound    int      // sessions of the group that were there when it began
-	joined   []byte   // what the group gets, as one
-	frames   [][]byte // the same, for each message
+	group    int // where the next slice begins
+	session  int //
+	bound    int // sessions of the group that were there when it began
+	buffers
+}
+
+// buffers are a job's; a topic that is quiet has none.
+type buffers struct {
+	joined  []byte   // what the group gets, as one
+	frames  [][]byte // the same, for each message
+	excepts []uint64 // the session keys that do not hear all of it
 }
 
 func (t *topic) size() int {
@@ -64,10 +71,10 @@ func (t *topic) size() int {
 // something is missing, which is then fetched.
 func (t *topic) hear(m *journal.Message, seq uint64) {
 	if seq != 0 {
-		if seq <= t.head {
+		if t.known && seq <= t.head {
 			return
 		}
-		if t.behind || seq > t.head+1 {
+		if !t.known || t.behind || seq > t.head+1 || len(t.pending) >= maxPending {
 			t.miss(seq)
 			return
 		}
@@ -87,10 +94,11 @@ func (t *topic) activate() {
 	}
 }
 
-// miss notes that seq exists; where it was not heard of, it is fetched.
+// miss notes that seq exists; where it was not heard of, it is fetched, once
+// there is room for it.
 func (t *topic) miss(seq uint64) {
 	t.missed = max(t.missed, seq)
-	if t.missed > t.head && !t.behind {
+	if t.known && t.missed > t.head && !t.behind && len(t.pending) <= maxPending/2 {
 		t.behind = true
 		t.shard.hub.fetch(t.shard, t.name, t.head)
 	}
@@ -225,6 +233,7 @@ func (t *topic) begin() bool {
 		return false
 	}
 	j := &t.job
+	j.buffers = t.shard.borrow()
 	n, size := 0, 0
 	for n < len(t.pending) && n < jobMessages && (n == 0 || size < jobBytes) {
 		h := t.pending[n]
@@ -305,9 +314,11 @@ func (t *topic) fallBack(g *group, s *Session) {
 // end finishes a job.
 func (t *topic) end() {
 	clear(t.job.messages)
-	t.job = job{joined: t.job.joined[:0], frames: t.job.frames[:0], excepts: t.job.excepts[:0]}
+	t.shard.lend(buffers{t.job.joined[:0], t.job.frames[:0], t.job.excepts[:0]})
+	t.job = job{}
 	if len(t.pending) == 0 {
 		t.pending = nil
 	}
 	t.tidy()
+	t.miss(0)
 }

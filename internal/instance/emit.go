@@ -54,7 +54,7 @@ type Event struct {
 
 // The bounds of what one call emits: it is one change, and others wait for it.
 const (
-	maxEvents = 100
+	MaxEvents = 100      // in one call
 	maxData   = 64 << 10 // of one event: a session's queue must hold some of them
 )
 
@@ -87,8 +87,8 @@ func (s *Service) prepare(events []Event) ([]event, error) {
 	switch {
 	case len(events) == 0:
 		return nil, status.Errorf(status.Invalid, "EVENT_REQUIRED", "there is no event to emit")
-	case len(events) > maxEvents:
-		return nil, status.Errorf(status.TooLarge, "TOO_MANY_EVENTS", "these are %d events; send at most %d at once", len(events), maxEvents)
+	case len(events) > MaxEvents:
+		return nil, status.Errorf(status.TooLarge, "TOO_MANY_EVENTS", "these are %d events; send at most %d at once", len(events), MaxEvents)
 	}
 	list := make([]event, len(events))
 	for i, ev := range events {

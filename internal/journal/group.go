@@ -119,8 +119,10 @@ func (g *group) repeat(o *op) (known bool, err error) {
 		positions[i] = ref.Pos + uint64(i)
 	}
 	ms, err := messagesAt(context.Background(), g.batch, positions)
-	if err != nil {
-		return false, err
+	if err != nil { // a damaged row is this change's trouble, not the group's
+		g.refused++
+		o.err = err
+		return true, nil
 	}
 	o.result = Result{Messages: ms, Repeated: true}
 	g.repeated++

@@ -157,6 +157,12 @@ func formatID(pos uint64, salt uint32) string {
 	return string(strconv.AppendUint(b, uint64(salt), 36))
 }
 
+// IsID says whether text could be a message's id: it has the form of one.
+func IsID(text string) bool {
+	_, _, ok := parseID(text)
+	return ok
+}
+
 // parseID is formatID's way back; ok is false for what never was an id.
 func parseID(id string) (pos uint64, salt uint32, ok bool) {
 	p, s, found := strings.Cut(id, "-")

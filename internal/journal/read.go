@@ -128,6 +128,9 @@ func (j *Journal) positions(ctx context.Context, topic string, seq uint64, limit
 			break
 		}
 	}
+	if first != 0 && next < first && len(found) < limit {
+		return nil, fmt.Errorf("journal: the index of %s lacks %d", topic, next)
+	}
 	if len(hot) > 0 && next >= first {
 		if over := next - first; over < uint64(len(hot)) {
 			found = append(found, hot[over:]...)

@@ -16,7 +16,7 @@ import (
 	"syscall"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the database driver, pure Go
+	"modernc.org/sqlite" // the database driver, pure Go
 )
 
 //go:embed migrations/*.sql
@@ -77,7 +77,15 @@ func lockFolder(folder string) (*os.File, error) {
 }
 
 func (s *Store) open(ctx context.Context, o Options) error {
-	var err error
+	// SQLite gives its other files the mode of this one: what people wrote is
+	// nobody else's to read, whatever the folder allows.
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("data folder: %w", err)
+	}
 	if s.write, err = s.connect(1, "_txlock=immediate", pragma("synchronous", o.Synchronous), pragma("wal_autocheckpoint", "4000")); err != nil {
 		return err
 	}
@@ -190,7 +198,7 @@ func (q queries) row(ctx context.Context, query string, args []any, dest ...any)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil, q.note(err)
 }
 
 // rows calls scan for each row.
@@ -201,7 +209,7 @@ func (q queries) rows(ctx context.Context, query string, args []any, scan func(s
 	}
 	rs, err := st.QueryContext(ctx, args...)
 	if err != nil {
-		return err
+		return q.note(err)
 	}
 	defer rs.Close()
 	for rs.Next() {
@@ -209,7 +217,7 @@ func (q queries) rows(ctx context.Context, query string, args []any, scan func(s
 			return err
 		}
 	}
-	return rs.Err()
+	return q.note(rs.Err())
 }
 
 // exec writes, inside a batch only, and returns how many rows it touched.
@@ -230,7 +238,20 @@ func (q queries) execRaw(ctx context.Context, query string, args ...any) (int64,
 	}
 	r, err := st.ExecContext(ctx, args...)
 	if err != nil {
-		return 0, err
+		return 0, q.note(err)
 	}
 	return r.RowsAffected()
+}
+
+// note keeps the error that may have ended the transaction: SQLite rolls back
+// by itself where it meets a full disk, an I/O error or no memory.
+func (q queries) note(err error) error {
+	var e *sqlite.Error
+	if q.tx != nil && errors.As(err, &e) {
+		switch e.Code() & 0xff {
+		case 7, 9, 10, 13: // NOMEM, INTERRUPT, IOERR, FULL
+			q.tx.over = err
+		}
+	}
+	return err
 }

@@ -11,7 +11,8 @@ import (
 // BEGIN, savepoints and COMMIT are statements like any other.
 type Tx struct {
 	queries
-	touched bool // the change that runs has written, so its savepoint is open
+	over    error // why SQLite may have rolled back by itself
+	touched bool  // the change that runs has written, so its savepoint is open
 }
 
 // In is the store's side of a journal transaction.
@@ -47,6 +48,9 @@ func (t *Tx) touch() error {
 
 // Keep ends a change that went well.
 func (t *Tx) Keep() error {
+	if t.over != nil {
+		return t.over
+	}
 	if !t.touched {
 		return nil
 	}
@@ -57,6 +61,9 @@ func (t *Tx) Keep() error {
 
 // Undo takes back what the change wrote.
 func (t *Tx) Undo() error {
+	if t.over != nil {
+		return t.over
+	}
 	if !t.touched {
 		return nil
 	}
@@ -70,6 +77,9 @@ func (t *Tx) Undo() error {
 
 // Commit makes everything durable.
 func (t *Tx) Commit() error {
+	if t.over != nil {
+		return t.over
+	}
 	_, err := t.execRaw(background, "COMMIT")
 	return err
 }

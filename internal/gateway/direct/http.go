@@ -116,6 +116,7 @@ func (g *Gateway) logIn(w http.ResponseWriter, r *http.Request) error {
 
 // logOut is POST /api/logout → {code:200}; the login's sockets close with 4001.
 func (g *Gateway) logOut(w http.ResponseWriter, r *http.Request) error {
+	gateway.SetCookie(w, r, "") // a dead one too
 	_, login, err := g.who(r)
 	if err != nil {
 		return err
@@ -123,7 +124,6 @@ func (g *Gateway) logOut(w http.ResponseWriter, r *http.Request) error {
 	if err := g.o.Accounts.Logout(r.Context(), login); err != nil {
 		return err
 	}
-	gateway.SetCookie(w, r, "")
 	gateway.WriteJSON(w, http.StatusOK, ok{Code: 200})
 	return nil
 }

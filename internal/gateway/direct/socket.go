@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -46,6 +45,9 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if code == "" {
 		return nil, status.Errorf(status.Invalid, "NO_CODE", "the query lacks auth=<code>; get one at /ws/auth")
 	}
+	if err := g.readable(q.Get("after")); err != nil { // before the code is spent for nothing
+		return nil, err
+	}
 	u, l, err := g.o.Accounts.Spend(ctx, code, gateway.Host(r.RemoteAddr))
 	if err != nil {
 		return nil, err
@@ -66,9 +68,21 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	return s, s.Open(ctx, g.o.Edge, c, credential, from)
 }
 
+// readable says what is wrong with the form of after=.
+func (g *Gateway) readable(after string) error {
+	if after == "" || after == "last" || journal.IsID(after) {
+		return nil
+	}
+	_, err := gateway.ParsePosition(after, g.o.Edge.Epoch)
+	if gateway.Gone(err) != nil {
+		return nil // a position, if none of this log: who asks learns where theirs stands
+	}
+	return err
+}
+
 // from is where after= begins: an id of a message in the inbox, or a position.
 func (g *Gateway) from(ctx context.Context, after string, l account.Login) (hub.Start, error) {
-	if strings.Contains(after, "-") {
+	if journal.IsID(after) {
 		m, err := g.o.Journal.Find(ctx, after)
 		if err != nil && !errors.Is(err, journal.ErrNoMessage) {
 			return hub.Start{}, err

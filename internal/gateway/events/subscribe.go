@@ -186,6 +186,10 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if !g.o.Edge.Origins.Allowed(r.Header.Get("Origin"), r.Host) {
 		return gateway.ErrOrigin
 	}
+	if r.Method == http.MethodHead { // a stream without a body is none
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		return nil
+	}
 	session := &hub.Session{}
 	sub, err := g.subscribe(r.Context(), session, r.URL.Query(), gateway.Bearer(r.Header), r.Header.Get("Last-Event-ID"), true)
 	if err != nil {
