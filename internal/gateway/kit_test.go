@@ -5,11 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"go.uber.org/goleak"
@@ -318,4 +320,39 @@ func BenchmarkAppendString(b *testing.B) {
 	for b.Loop() {
 		dst = gateway.AppendString(dst[:0], s)
 	}
+}
+
+func TestConnectionsOfAnAddressAreBounded(t *testing.T) {
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }))
+	places := &gateway.Places{Most: 3}
+	s.Config.ConnState = places.ConnState()
+	s.Start()
+	defer s.Close()
+	answered := func() (net.Conn, bool) {
+		c, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n"))
+		_ = c.SetReadDeadline(time.Now().Add(time.Minute))
+		n, _ := c.Read(make([]byte, 64))
+		return c, n > 0
+	}
+	var open []net.Conn
+	for i := range 4 {
+		c, ok := answered()
+		defer c.Close()
+		if open = append(open, c); ok != (i < 3) {
+			t.Errorf("connection %d of 3: %v", i+1, ok)
+		}
+	}
+	open[0].Close()
+	for range 1000 { // the server notices in its own time
+		if c, ok := answered(); ok {
+			c.Close()
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Error("a place that is free again is not given away")
 }

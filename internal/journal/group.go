@@ -122,7 +122,7 @@ func (g *group) repeat(o *op) (known bool, err error) {
 	if err != nil { // a damaged row is this change's trouble, not the group's
 		g.refused++
 		o.err = err
-		return true, nil
+		return true, nil //nolint:nilerr // it is told, to whom it concerns
 	}
 	o.result = Result{Messages: ms, Repeated: true}
 	g.repeated++
