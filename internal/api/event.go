@@ -3,6 +3,8 @@ package api
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
 
 	"github.com/kabar-io/kabar/internal/gateway"
@@ -84,7 +86,8 @@ func readEvents(b []byte) ([]instance.Event, error) {
 		}
 		list = append(list, e)
 	}
-	if !json.Valid(b) { // what stands behind the last one
+	_, end := d.Token() // the other bracket
+	if _, rest := d.Token(); end != nil || !errors.Is(rest, io.EOF) {
 		var raw json.RawMessage
 		return nil, gateway.DecodeJSON(b, &raw)
 	}
