@@ -162,11 +162,3 @@ func (p *Places) ConnState() func(net.Conn, http.ConnState) {
 		}
 	}
 }
-
-// Host is the address of a peer at host:port.
-func Host(remote string) string {
-	if host, _, err := net.SplitHostPort(remote); err == nil {
-		return host
-	}
-	return remote
-}

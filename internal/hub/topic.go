@@ -106,10 +106,7 @@ func (t *topic) miss(seq uint64) {
 
 // join adds a session that is not live yet.
 func (t *topic) join(s *Session) {
-	if t.lagging == nil {
-		t.lagging = map[*Session]struct{}{}
-	}
-	t.lagging[s] = struct{}{}
+	t.addLagging(s)
 	s.state.Store(reading)
 	t.arrived(s)
 }
@@ -123,6 +120,13 @@ func (t *topic) leave(s *Session) {
 		return
 	}
 	t.left(s)
+}
+
+func (t *topic) addLagging(s *Session) {
+	if t.lagging == nil {
+		t.lagging = map[*Session]struct{}{}
+	}
+	t.lagging[s] = struct{}{}
 }
 
 func (t *topic) dropLagging(s *Session) {
@@ -303,10 +307,7 @@ func (t *topic) fallBack(g *group, s *Session) {
 		s.pos.Store(max(s.pos.Load(), g.sent.Load()))
 	}
 	t.remove(g, s)
-	if t.lagging == nil {
-		t.lagging = map[*Session]struct{}{}
-	}
-	t.lagging[s] = struct{}{}
+	t.addLagging(s)
 	s.slow.Store(true)
 	s.wait()
 }

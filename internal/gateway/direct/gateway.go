@@ -65,13 +65,10 @@ func (g *Gateway) Handle(mux *http.ServeMux) {
 	mine("GET", "/api/message", g.history)
 }
 
-var errUpgrade = status.Errorf(status.Invalid, "UPGRADE_REQUIRED", "this is a WebSocket: connect to it with ws:// and a code from /ws/auth")
-
 func notAnUpgrade(w http.ResponseWriter, _ *http.Request) error {
 	w.Header().Set("Upgrade", "websocket")
 	w.Header().Set("Connection", "Upgrade")
-	b := failure{Error: "Upgrade Required", Details: errUpgrade.Message}
-	b.send(w, http.StatusUpgradeRequired)
+	failure{Error: "Upgrade Required", Details: "this is a WebSocket: connect to it with ws:// and a code from /ws/auth"}.send(w, http.StatusUpgradeRequired)
 	return nil
 }
 
@@ -89,16 +86,22 @@ func (f failure) send(w http.ResponseWriter, code int) {
 	gateway.WriteJSON(w, code, f)
 }
 
+// explain is an error of the core in this dialect's words.
+func explain(e *status.Error) failure {
+	f := failure{Code: e.HTTP(), Error: http.StatusText(e.HTTP()), Details: e.Message}
+	if e.Code == status.Unauthenticated {
+		f.Error = "Authorization failed"
+	}
+	return f
+}
+
 // body is an error as the body of a refused upgrade.
 func (g *Gateway) body(err error) any {
 	e := status.Of(err)
 	if e.Code == status.Internal {
 		g.o.Edge.Log.Error("an upgrade failed", "gateway", "direct", "error", err)
 	}
-	f := failure{Code: e.HTTP(), Error: http.StatusText(e.HTTP()), Details: e.Message}
-	if e.Code == status.Unauthenticated {
-		f.Error = "Authorization failed"
-	}
+	f := explain(e)
 	gone := gateway.Gone(err)
 	if gone == nil {
 		return f
@@ -126,15 +129,11 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	e := status.Of(err)
-	f := failure{Error: http.StatusText(e.HTTP()), Details: e.Message}
-	if e.Code == status.Unauthenticated {
-		f.Error = "Authorization failed"
-	}
 	if e.Code == status.TooMany {
 		w.Header().Set("Retry-After", "60")
 	}
 	if gateway.Unexpected(r.Context(), err) {
 		g.o.Edge.Log.Error("a request failed", "gateway", "direct", "route", r.Pattern, "error", err)
 	}
-	f.send(w, e.HTTP())
+	explain(e).send(w, e.HTTP())
 }

@@ -1,7 +1,6 @@
 package direct
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -20,9 +19,8 @@ const upgradeTime = 10 * time.Second
 
 // socket is one person's connection.
 type socket struct {
-	gateway.Socket
-	g     *Gateway      // static
-	login account.Login // owned by the reading side
+	gateway.LoginSocket
+	g *Gateway // static
 }
 
 // Accept answers GET /ws/connect.
@@ -48,7 +46,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err := g.readable(q.Get("after")); err != nil { // before the code is spent for nothing
 		return nil, err
 	}
-	u, l, err := g.o.Accounts.Spend(ctx, code, gateway.Host(r.RemoteAddr))
+	u, l, err := g.o.Accounts.Spend(ctx, code, r.RemoteAddr)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +59,8 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		f.Epoch = g.o.Edge.Epoch
 	}
 	credential := account.LoginCredential(l.ID)
-	s := &socket{g: g, login: l}
+	s := &socket{g: g}
+	s.Accounts, s.Login = g.o.Accounts, l
 	s.Session = hub.Session{
 		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID, Credential: credential,
 	}
@@ -99,7 +98,7 @@ func (g *Gateway) from(ctx context.Context, after string, l account.Login) (hub.
 
 // OnMessage takes a frame.
 func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
-	if !s.touch(c) {
+	if !s.Alive(c) {
 		return
 	}
 	if k != ws.Text {
@@ -116,7 +115,7 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 		key = journal.Key{Scope: s.Credential, Ref: m.ref}
 	}
 	c.Acquire()
-	s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.login.ID, Text: m.text}, key).Then(func(r journal.Result, err error) {
+	s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.Login.ID, Text: m.text}, key).Then(func(r journal.Result, err error) {
 		defer c.Release()
 		switch {
 		case err != nil:
@@ -144,20 +143,4 @@ func (s *socket) refusal(err error, ref string) *refusal {
 		s.g.o.Edge.Log.Error("a message was not stored", "gateway", "direct", "error", err)
 	}
 	return &refusal{"error : " + e.Message, e.Reason, ref}
-}
-
-// OnPong acknowledges, and keeps the login alive.
-func (s *socket) OnPong(c *ws.Conn, p []byte) {
-	s.touch(c)
-	s.Socket.OnPong(c, bytes.TrimSpace(p))
-}
-
-// touch keeps the login alive, and ends the connection with it.
-func (s *socket) touch(c *ws.Conn) (alive bool) {
-	s.login = s.g.o.Accounts.Touch(s.login)
-	if time.Now().After(s.login.Expires) {
-		c.Close(status.Unauthenticated.Close(), account.ErrLoginEnded.Message)
-		return false
-	}
-	return true
 }

@@ -1,9 +1,7 @@
 package feed
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"net/textproto"
 	"strings"
 	"time"
@@ -22,7 +20,7 @@ const askTime = 10 * time.Second
 
 // socket is one connection.
 type socket struct {
-	gateway.Socket
+	gateway.LoginSocket
 	// static
 	g       *Gateway
 	format  Format
@@ -32,9 +30,8 @@ type socket struct {
 	guest   *account.User // who goes by a name of their own choice; nil for an account under its own, or no name
 
 	// owned by the reading side
-	login account.Login // zero: nobody's
-	asked time.Time     // when it was last asked whose name the guest goes by
-	lines int           // text frames that came
+	asked time.Time // when it was last asked whose name the guest goes by
+	lines int       // text frames that came
 }
 
 // Accept answers GET /websocket.
@@ -68,10 +65,11 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		f.Epoch = g.o.Edge.Epoch
 	}
 	s := &socket{
-		g: g, format: f, acks: q.acks, login: l, asked: time.Now(),
+		g: g, format: f, acks: q.acks, asked: time.Now(),
 		speaks:  g.o.Publish == Anyone || g.o.Publish == Accounts && l.ID != 0,
 		speaker: chat.Speaker{User: u.ID, Name: q.name, Key: key(l.ID, q.client)},
 	}
+	s.Accounts, s.Login = g.o.Accounts, l
 	if q.name != "" {
 		s.guest = &u
 	} else {
@@ -128,16 +126,14 @@ func (g *Gateway) from(ctx context.Context, q query, owner string) (hub.Start, e
 		}
 		return head, g.o.Edge.Acked.Begin(ctx, hub.Acked{Owner: owner, Topic: chat.FeedTopic, Seq: head})
 	})
-	if gone := (*hub.GoneError)(nil); errors.As(err, &gone) { // found before anybody looked at the topic
-		head, err := g.o.Journal.Head(ctx, chat.FeedTopic)
-		return start, errors.Join(err, &hub.GoneError{Reason: gone.Reason, Head: head})
-	}
-	return start, err
+	return start, gateway.WithHead(ctx, err, g.o.Journal, chat.FeedTopic)
 }
 
 // OnMessage takes a line.
 func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
-	s.touch(c)
+	if !s.Alive(c) {
+		return
+	}
 	line := 0
 	if k == ws.Text {
 		s.lines++
@@ -200,21 +196,4 @@ func (s *socket) number(line int) int {
 		return line
 	}
 	return noLine
-}
-
-// OnPong acknowledges, and keeps the login alive.
-func (s *socket) OnPong(c *ws.Conn, p []byte) {
-	s.touch(c)
-	s.Socket.OnPong(c, bytes.TrimSpace(p))
-}
-
-// touch keeps the login alive, and ends the connection with it.
-func (s *socket) touch(c *ws.Conn) {
-	if s.login.ID == 0 {
-		return
-	}
-	s.login = s.g.o.Accounts.Touch(s.login)
-	if time.Now().After(s.login.Expires) {
-		c.Close(status.Unauthenticated.Close(), account.ErrLoginEnded.Message)
-	}
 }
