@@ -2,7 +2,6 @@ package account_test
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,7 +15,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
-	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,33 +35,14 @@ func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func start(t testing.TB, folder string, o account.Options) *world {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Folder: folder})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
-	var once sync.Once
-	w := &world{t: t, journal: j}
-	w.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := errors.Join(<-done, st.Close()); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-	t.Cleanup(w.stop)
+	st, j, stop := storetest.Start(t, folder)
+	w := &world{t: t, journal: j, stop: stop}
 	o.Journal, o.Store, o.Key = j, st.Accounts(), key
 	if o.HashCost == (account.HashCost{}) {
 		o.HashCost = account.HashCost{Memory: 64, Passes: 1, Threads: 1}
 	}
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+	var err error
 	if w.Service, err = account.New(o); err != nil {
 		t.Fatal(err)
 	}

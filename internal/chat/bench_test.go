@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 // BenchmarkDirectMessage is what a private message costs below the gateway:
@@ -26,27 +26,7 @@ func BenchmarkDirectMessage(b *testing.B) {
 }
 
 func benchmarkMessages(b *testing.B, waiting int) { //nolint:thelper // the benchmark itself
-	folder := b.TempDir()
-	st, err := store.Open(b.Context(), store.Options{Folder: folder})
-	if err != nil {
-		b.Fatal(err)
-	}
-	j, err := journal.Open(b.Context(), journal.Options{Store: st})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-		if err := st.Close(); err != nil {
-			b.Error(err)
-		}
-	}()
+	st, j, _ := storetest.Start(b, b.TempDir())
 	chats, ann, budi := friends(b, st, j)
 
 	written, _ := st.Statements()

@@ -2,7 +2,6 @@ package chat_test
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,7 +16,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -36,24 +35,9 @@ var names = map[uint64]string{ann: "ann", bob: "bob", cat: "cat", dan: "dan"}
 
 func start(t testing.TB) *world {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := errors.Join(<-done, st.Close()); err != nil {
-			t.Error(err)
-		}
-	})
+	st, j, _ := storetest.Start(t, t.TempDir())
 	w := &world{t: t, journal: j}
+	var err error
 	w.accounts, err = account.New(account.Options{
 		Journal: j, Store: st.Accounts(), Key: bytes.Repeat([]byte("k"), 32), HashCost: account.HashCost{Memory: 64, Passes: 1, Threads: 1},
 	})

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,33 +40,14 @@ func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 
 func start(tb testing.TB, folder string, o instance.Options) *world {
 	tb.Helper()
-	st, err := store.Open(tb.Context(), store.Options{Folder: folder})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	j, err := journal.Open(tb.Context(), journal.Options{Store: st})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
-	var once sync.Once
-	w := &world{t: tb, journal: j, store: st, folder: folder}
-	w.stop = func() {
-		once.Do(func() {
-			cancel()
-			if err := errors.Join(<-done, st.Close()); err != nil {
-				tb.Error(err)
-			}
-		})
-	}
-	tb.Cleanup(w.stop)
+	st, j, stop := storetest.Start(tb, folder)
+	w := &world{t: tb, journal: j, store: st, folder: folder, stop: stop}
 	o.Journal, o.Store = j, st.Instances()
 	if o.Key == nil {
 		o.Key = key
 	}
 	o.Now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
+	var err error
 	if w.Service, err = instance.New(o); err != nil {
 		tb.Fatal(err)
 	}

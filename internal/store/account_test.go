@@ -12,32 +12,20 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 // inBatches runs each function as a change on a store, whose handles it gets.
 func inBatches(t *testing.T, folder string, changes ...func(st *store.Store, tx *journal.Tx) error) {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Folder: folder})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
+	st, j, stop := storetest.Start(t, folder)
 	for i, c := range changes {
 		_, err := j.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) { return nil, c(st, tx) })).Wait(t.Context())
 		if err != nil && !errors.Is(err, errTakenBack) {
 			t.Errorf("change %d: %v", i, err)
 		}
 	}
-	cancel()
-	if err := errors.Join(<-done, st.Close()); err != nil {
-		t.Fatal(err)
-	}
+	stop()
 }
 
 var errTakenBack = errors.New("taken back")

@@ -1,0 +1,37 @@
+// Package storetest starts what the core's tests stand on: a real store and a
+// running journal. Only tests import it.
+package storetest
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/store"
+)
+
+// Start opens the store in folder and runs a journal on it that tells nobody,
+// until stop or the test's end; stop may be called more than once.
+func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, stop func()) {
+	tb.Helper()
+	st, err := store.Open(tb.Context(), store.Options{Folder: folder})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if j, err = journal.Open(tb.Context(), journal.Options{Store: st}); err != nil {
+		tb.Fatal(errors.Join(err, st.Close()))
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx, func([]*journal.Message) {}) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := errors.Join(<-done, st.Close()); err != nil {
+			tb.Error(err)
+		}
+	})
+	tb.Cleanup(stop)
+	return st, j, stop
+}
