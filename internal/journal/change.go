@@ -19,6 +19,46 @@ type ChangeFunc func(tx *Tx) ([]*Message, error)
 // Apply calls f.
 func (f ChangeFunc) Apply(tx *Tx) ([]*Message, error) { return f(tx) }
 
+// All is one change made of several, all or none of which happen. Its messages
+// are theirs, in their order.
+func All(changes ...Change) Change {
+	return ChangeFunc(func(tx *Tx) ([]*Message, error) {
+		var all []*Message
+		for _, c := range changes {
+			ms, err := c.Apply(tx)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, ms...)
+			tx.say(ms)
+		}
+		return all, nil
+	})
+}
+
+// say counts what later changes of the same All find in front of theirs.
+func (tx *Tx) say(ms []*Message) {
+	if tx.said == nil {
+		tx.said = map[string]uint64{}
+	}
+	for _, m := range ms {
+		for _, e := range m.Entries {
+			tx.said[e.Topic]++
+		}
+	}
+}
+
+// Caused is a change whose messages say how many processes in a row led to it.
+func Caused(hops uint8, c Change) Change {
+	return ChangeFunc(func(tx *Tx) ([]*Message, error) {
+		ms, err := c.Apply(tx)
+		for _, m := range ms {
+			m.Hops = hops
+		}
+		return ms, err
+	})
+}
+
 // Key names a change, so that doing it again does nothing: a client's ref in
 // the scope of its login, an Idempotency-Key in the scope of its credential.
 // The zero Key names nothing.
@@ -37,6 +77,7 @@ type Tx struct {
 	batch Batch
 	group *group
 	now   time.Time
+	said  map[string]uint64 // how many messages of this change, not numbered yet, enter a topic (see All)
 }
 
 // Batch is the store's own side of the transaction; each core package finds
@@ -48,7 +89,13 @@ func (tx *Tx) Now() time.Time { return tx.now }
 
 // Head is the last number given in topic, 0 where nothing was said in it,
 // with what earlier changes of the same transaction said.
-func (tx *Tx) Head(topic string) (uint64, error) { return tx.group.head(topic) }
+func (tx *Tx) Head(topic string) (uint64, error) {
+	head, err := tx.group.head(topic)
+	return head + tx.said[topic], err
+}
+
+// Find is the committed message that id names, or ErrNoMessage.
+func (tx *Tx) Find(id string) (*Message, error) { return find(context.Background(), tx.batch, id) }
 
 // Pending is a change that was handed over.
 type Pending struct {

@@ -25,6 +25,7 @@ type Message struct {
 	Data    []byte    // JSON: all that any dialect needs to write it
 	Except  uint64    // the session key that does not hear it, 0 for none
 	Ends    string    // the credential whose sessions end with it, "" for none
+	Hops    uint8     // how many processes in a row caused it: what causes itself is found by it
 }
 
 // To makes the entries of a message that is still to be numbered.
@@ -55,12 +56,21 @@ type record struct {
 	of   int    // how many messages that change made, where key is set
 }
 
-const recordVersion = 1
+// The versions of a row: one with hops has a byte for them behind its version,
+// most have none.
+const (
+	recordVersion = 1
+	recordHops    = 2
+)
 
 // append writes the record's row: version, then numbers as varints and
 // strings behind their length, Data last and to the end.
 func (r *record) append(b []byte) []byte {
-	b = append(b, recordVersion)
+	if r.Hops > 0 {
+		b = append(b, recordHops, r.Hops)
+	} else {
+		b = append(b, recordVersion)
+	}
 	b = binary.AppendVarint(b, r.Time.UnixNano())
 	b = binary.BigEndian.AppendUint32(b, r.salt)
 	b = binary.AppendUvarint(b, r.From)
@@ -115,11 +125,16 @@ var errRecord = errors.New("journal: a row cannot be read")
 
 // decode reads the row at pos.
 func decode(row Row) (*record, error) {
-	if len(row.Data) == 0 || row.Data[0] != recordVersion {
-		return nil, fmt.Errorf("%w: row %d is damaged or of a newer version", errRecord, row.Pos)
-	}
-	d := decoder{b: row.Data[1:]}
+	d := decoder{b: row.Data}
 	r := &record{pos: row.Pos}
+	switch v := d.take(1); {
+	case d.bad || v[0] != recordVersion && v[0] != recordHops:
+		return nil, fmt.Errorf("%w: row %d is damaged or of a newer version", errRecord, row.Pos)
+	case v[0] == recordHops:
+		if h := d.take(1); h != nil {
+			r.Hops = h[0]
+		}
+	}
 	t, n := binary.Varint(d.b)
 	if n <= 0 {
 		return nil, fmt.Errorf("%w: row %d", errRecord, row.Pos)

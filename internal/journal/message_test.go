@@ -12,6 +12,9 @@ func FuzzRecord(f *testing.F) {
 		Time: time.Unix(1, 5).UTC(), Data: []byte(`{"a":1}`),
 	}}
 	f.Add(r.append(nil))
+	r.Hops = 3
+	f.Add(r.append(nil))
+	f.Add([]byte{recordHops})
 	f.Add([]byte{recordVersion})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -20,7 +23,7 @@ func FuzzRecord(f *testing.F) {
 			return
 		}
 		again, err := decode(Row{Pos: 9, Data: r.append(nil)})
-		if err != nil || again.ID != r.ID || !again.Time.Equal(r.Time) || again.key != r.key || len(again.Entries) != len(r.Entries) || !bytes.Equal(again.Data, r.Data) {
+		if err != nil || again.ID != r.ID || again.Hops != r.Hops || !again.Time.Equal(r.Time) || again.key != r.key || len(again.Entries) != len(r.Entries) || !bytes.Equal(again.Data, r.Data) {
 			t.Fatalf("%+v came back as %+v, %v", r, again, err)
 		}
 	})

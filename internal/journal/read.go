@@ -70,11 +70,15 @@ func (j *Journal) ReadBefore(ctx context.Context, topic string, before uint64, l
 
 // Find is the message that id names, or ErrNoMessage.
 func (j *Journal) Find(ctx context.Context, id string) (*Message, error) {
+	return find(ctx, j.o.Store, id)
+}
+
+func find(ctx context.Context, from Reader, id string) (*Message, error) {
 	pos, salt, ok := parseID(id)
 	if !ok {
 		return nil, ErrNoMessage
 	}
-	rows, err := j.o.Store.RowsAt(ctx, []uint64{pos})
+	rows, err := from.RowsAt(ctx, []uint64{pos})
 	if err != nil {
 		return nil, err
 	}
