@@ -30,8 +30,9 @@ type Edge struct {
 type Socket struct {
 	hub.Session
 	edge   *Edge
-	owner  string // whose acknowledged position its pongs move, "" for nobody's
-	closed func() // undoes what the upgrade took
+	owner  string         // whose acknowledged position its pongs move, "" for nobody's
+	more   []*hub.Session // beside the one above, static once the upgrade is accepted
+	closed func()         // undoes what the upgrade took
 }
 
 // Open subscribes the socket on its connection; owner is whose position its
@@ -48,6 +49,30 @@ func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, owner string, fr
 	}
 	s.closed = release
 	return nil
+}
+
+// Hear lets an open socket hear one more topic, on s.Conn or, where that is
+// nil, on its own connection. It is for the upgrade. Where it fails, the socket
+// hears nothing any more.
+func (s *Socket) Hear(ctx context.Context, more *hub.Session, from hub.Start) error {
+	if more.Conn == nil {
+		more.Conn = s.Conn
+	}
+	if err := s.edge.Hub.Subscribe(ctx, more, from); err != nil {
+		s.leave()
+		return err
+	}
+	s.more = append(s.more, more)
+	return nil
+}
+
+// leave takes the sessions out, and undoes what the upgrade took.
+func (s *Socket) leave() {
+	s.edge.Hub.Unsubscribe(&s.Session)
+	for _, m := range s.more {
+		s.edge.Hub.Unsubscribe(m)
+	}
+	s.closed()
 }
 
 // Ping is the position that the peer will have when it answers.
@@ -67,14 +92,18 @@ func (s *Socket) OnPong(_ *ws.Conn, p []byte) {
 	s.edge.Acked.Acked(hub.Acked{Owner: s.owner, Topic: s.Topic, Seq: seq})
 }
 
-// OnDrain lets a session that waits go on.
-func (s *Socket) OnDrain(*ws.Conn) { s.Drained() }
-
-// OnClose takes the session out.
-func (s *Socket) OnClose(*ws.Conn, uint16, string) {
-	s.edge.Hub.Unsubscribe(&s.Session)
-	s.closed()
+// OnDrain lets the sessions that wait for the connection go on.
+func (s *Socket) OnDrain(*ws.Conn) {
+	s.Drained()
+	for _, m := range s.more {
+		if m.Conn == s.Conn {
+			m.Drained()
+		}
+	}
 }
+
+// OnClose takes the sessions out.
+func (s *Socket) OnClose(*ws.Conn, uint16, string) { s.leave() }
 
 // Resume finds where a session begins that asks for what came after a
 // position: "", a position, or "last" for where its owner has everything;

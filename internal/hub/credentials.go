@@ -2,10 +2,13 @@ package hub
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -44,18 +47,25 @@ func (c *credentials) add(s *Session) error {
 	if c.closing {
 		return ErrClosing
 	}
-	if s.Credential == "" {
-		c.loose[s] = struct{}{}
-	} else {
-		if _, over := c.over[s.Credential]; over {
+	names := s.credentials()
+	for _, name := range names {
+		if _, over := c.over[name]; over && name != "" {
 			return ErrEnded
 		}
-		set := c.holders[s.Credential]
+	}
+	for _, name := range names {
+		if name == "" {
+			continue
+		}
+		set := c.holders[name]
 		if set == nil {
 			set = map[*Session]struct{}{}
-			c.holders[s.Credential] = set
+			c.holders[name] = set
 		}
 		set[s] = struct{}{}
+	}
+	if names == [2]string{} {
+		c.loose[s] = struct{}{}
 	}
 	if !s.Until.IsZero() {
 		c.until[s] = struct{}{}
@@ -63,31 +73,36 @@ func (c *credentials) add(s *Session) error {
 	return nil
 }
 
+// credentials are the names of what the session rests on, "" for none.
+func (s *Session) credentials() [2]string { return [2]string{s.Credential, s.Ticket} }
+
 func (c *credentials) remove(s *Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	delete(c.loose, s)
 	delete(c.until, s)
-	if set := c.holders[s.Credential]; set != nil {
-		delete(set, s)
-		if len(set) == 0 {
-			delete(c.holders, s.Credential)
+	for _, name := range s.credentials() {
+		if set := c.holders[name]; set != nil {
+			delete(set, s)
+			if len(set) == 0 {
+				delete(c.holders, name)
+			}
 		}
 	}
 }
 
-// end closes the sessions that rest on credential, and refuses new ones.
-func (c *credentials) end(credential string) {
+// end closes the sessions that rest on what m ends, and refuses new ones.
+func (c *credentials) end(m *journal.Message) {
 	c.mu.Lock()
-	c.over[credential] = time.Now()
-	closing := make([]*Session, 0, len(c.holders[credential]))
-	for s := range c.holders[credential] {
+	c.over[m.Ends] = time.Now()
+	closing := make([]*Session, 0, len(c.holders[m.Ends]))
+	for s := range c.holders[m.Ends] {
 		closing = append(closing, s)
 	}
 	c.mu.Unlock()
 	for _, s := range closing {
 		c.ended.Add(1)
-		s.Conn.Close(status.Unauthenticated.Close(), "the login or token has ended")
+		s.bye(m)
 	}
 }
 
@@ -130,14 +145,9 @@ func (c *credentials) close() []*Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
-	out := make([]*Session, 0, len(c.loose)+len(c.holders))
-	for s := range c.loose {
-		out = append(out, s)
-	}
+	all := maps.Clone(c.loose)
 	for _, set := range c.holders {
-		for s := range set {
-			out = append(out, s)
-		}
+		maps.Copy(all, set)
 	}
-	return out
+	return slices.Collect(maps.Keys(all))
 }

@@ -25,6 +25,12 @@ type Options struct {
 	// Retention is how many of a topic's newest messages can be asked for
 	// with After and Last; All for every one. nil: all of all topics.
 	Log *slog.Logger // nil: slog.Default()
+
+	// Occupied hears that the first session of a topic came, and that the last
+	// one went and nobody came back within Linger (0: 3 s). It is called by the
+	// topic's shard, and must not wait. nil: nobody asks.
+	Occupied func(topic string, here bool)
+	Linger   time.Duration
 }
 
 // All is the Retention of a topic that keeps everything.
@@ -75,6 +81,9 @@ func New(log Log, o Options) *Hub {
 	}
 	if o.Settle == 0 {
 		o.Settle = time.Second
+	}
+	if o.Linger == 0 {
+		o.Linger = 3 * time.Second
 	}
 	if o.Retention == nil {
 		o.Retention = func(string) uint64 { return All }
@@ -127,8 +136,18 @@ func (h *Hub) Publish(ms []*journal.Message) {
 	}
 	for _, m := range ms {
 		if m.Ends != "" {
-			h.creds.end(m.Ends)
+			h.creds.end(m)
 		}
+	}
+}
+
+// Tell says something to those who hear topic at this moment, and keeps
+// nothing: who is away misses it. It takes the way of what is kept from the
+// shard on. then, where it is not nil, gets how many sessions were told
+// something in their dialect; it is called once, soon, and must not wait.
+func (h *Hub) Tell(topic string, m *journal.Message, then func(heard int)) {
+	if !h.shardOf(topic).box.put(item{topic: topic, message: m, then: then}) && then != nil {
+		then(0)
 	}
 }
 

@@ -13,6 +13,7 @@ type item struct {
 	seq     uint64
 	message *journal.Message
 	command func(*shard)
+	then    func(heard int) // of a message that is told; nil: nobody asks
 }
 
 // mailbox is a shard's queue. Commands always enter; messages that find it
@@ -31,7 +32,9 @@ func newMailbox(most int) *mailbox {
 	return &mailbox{wake: make(chan struct{}, 1), most: most}
 }
 
-func (b *mailbox) put(its ...item) {
+// put adds items; false where a message among them was dropped.
+func (b *mailbox) put(its ...item) bool {
+	all := true
 	b.mu.Lock()
 	for _, it := range its {
 		if it.message != nil {
@@ -42,6 +45,7 @@ func (b *mailbox) put(its ...item) {
 					}
 					b.behind[it.topic] = it.seq
 				}
+				all = false
 				continue
 			}
 			b.count++
@@ -53,6 +57,7 @@ func (b *mailbox) put(its ...item) {
 	case b.wake <- struct{}{}:
 	default:
 	}
+	return all
 }
 
 // take empties the box into spare.

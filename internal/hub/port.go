@@ -26,6 +26,13 @@ type Format interface {
 	Append(dst []byte, m *journal.Message, seq uint64) []byte
 }
 
+// Ender is a Format that says in its own way that a session's credential ended:
+// with a last frame (nil for none), a close code and a reason. The others close
+// with 4001.
+type Ender interface {
+	End(m *journal.Message) (frame []byte, code uint16, reason string)
+}
+
 // Log is the record that sessions catch up from; *journal.Journal is one.
 type Log interface {
 	Epoch() string

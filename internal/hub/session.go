@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // Session is one client's hearing of one topic. Its exported fields are set
@@ -16,7 +17,8 @@ type Session struct {
 	User       uint64    // 0: nobody
 	Name       string    // under which presence knows it, "" for no name
 	Key        uint64    // does not hear messages with this Except; 0: hears all
-	Credential string    // closed with 4001 when a message Ends it; "": rests on none
+	Credential string    // closed when a message Ends it (see Ender); "": rests on none
+	Ticket     string    // a second one that it rests on; "": none
 	Until      time.Time // closed with 4001 then; zero: never
 	Presence   bool      // hears who is here, who joined and who left
 	Skip       bool      // when too slow, loses what it missed instead of catching up
@@ -81,6 +83,18 @@ func (s *Session) wait() {
 func (s *Session) tell(m *journal.Message) bool {
 	frame := s.Format.Append(nil, m, 0)
 	return len(frame) == 0 || s.Conn.Send(frame)
+}
+
+// bye closes the connection of a session whose credential m ended.
+func (s *Session) bye(m *journal.Message) {
+	code, reason := status.Unauthenticated.Close(), "the login or token has ended"
+	if e, ok := s.Format.(Ender); ok {
+		var frame []byte
+		if frame, code, reason = e.End(m); len(frame) > 0 {
+			s.Conn.Send(frame)
+		}
+	}
+	s.Conn.Close(code, reason)
 }
 
 // encode appends what of ms the session has not heard and may hear, and

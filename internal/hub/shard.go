@@ -53,8 +53,8 @@ func (sh *shard) run(ctx context.Context) {
 		for i := range items {
 			if c := items[i].command; c != nil {
 				c(sh)
-			} else if t := sh.topics[items[i].topic]; t != nil {
-				t.hear(items[i].message, items[i].seq)
+			} else {
+				sh.hear(&items[i])
 			}
 			items[i] = item{}
 		}
@@ -65,6 +65,21 @@ func (sh *shard) run(ctx context.Context) {
 			}
 		}
 		sh.deliver()
+	}
+}
+
+// hear takes a message of a topic that somebody may hear.
+func (sh *shard) hear(it *item) {
+	t, heard := sh.topics[it.topic], 0
+	switch {
+	case t == nil:
+	case it.seq > 0:
+		t.hear(it.message, it.seq)
+	default:
+		heard = t.tell(it.message, it.then != nil)
+	}
+	if it.then != nil {
+		it.then(heard)
 	}
 }
 
@@ -99,7 +114,7 @@ func (sh *shard) deliver() {
 
 // drop forgets a topic that nobody hears.
 func (sh *shard) drop(t *topic) {
-	if t.size() == 0 && !t.active && !t.behind && t.holds == 0 {
+	if t.size() == 0 && !t.active && !t.behind && t.holds == 0 && !t.occupied {
 		t.stop()
 		delete(sh.topics, t.name)
 	}

@@ -3,6 +3,7 @@ package hub
 import (
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
 )
@@ -22,6 +23,9 @@ type topic struct {
 	groups  []*group
 	lagging map[*Session]struct{} // those that are not live
 	people  *people               // nil while nobody watches
+
+	occupied bool        // as Options.Occupied was told
+	leaving  *time.Timer // since the last session went, nil otherwise
 
 	pending []heard // heard, not yet on its way
 	active  bool    // in the shard's list of those with something to deliver
@@ -80,11 +84,38 @@ func (t *topic) hear(m *journal.Message, seq uint64) {
 		}
 		t.head = seq
 	}
-	if len(t.groups) == 0 {
+	if len(t.groups) == 0 || seq == 0 && len(t.pending) >= maxPending {
 		return
 	}
 	t.pending = append(t.pending, heard{m, seq})
 	t.activate()
+}
+
+// tell says what is not kept to the live sessions in its turn, and to those
+// that catch up at once: it has no place among what they read. It returns how
+// many it says something to, where that is asked.
+func (t *topic) tell(m *journal.Message, count bool) (n int) {
+	excepted := func(s *Session) bool { return m.Except != 0 && m.Except == s.Key }
+	t.hear(m, 0)
+	for s := range t.lagging {
+		if frame := s.Format.Append(nil, m, 0); !excepted(s) && len(frame) > 0 && s.Conn.Send(frame) {
+			n++
+		}
+	}
+	if !count {
+		return n
+	}
+	for _, g := range t.groups {
+		if len(g.format.Append(nil, m, 0)) == 0 {
+			continue
+		}
+		for _, s := range g.sessions {
+			if s != nil && !excepted(s) {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (t *topic) activate() {
@@ -109,6 +140,7 @@ func (t *topic) join(s *Session) {
 	t.addLagging(s)
 	s.state.Store(reading)
 	t.arrived(s)
+	t.occupy()
 }
 
 func (t *topic) leave(s *Session) {
@@ -120,6 +152,39 @@ func (t *topic) leave(s *Session) {
 		return
 	}
 	t.left(s)
+	t.vacate()
+}
+
+// occupy says that somebody is here.
+func (t *topic) occupy() {
+	if t.leaving != nil {
+		t.leaving.Stop()
+		t.leaving = nil
+	}
+	if f := t.shard.hub.o.Occupied; f != nil && !t.occupied {
+		t.occupied = true
+		f(t.name, true)
+	}
+}
+
+// vacate says that nobody is here any more, once that has lasted: who comes
+// back at once never went.
+func (t *topic) vacate() {
+	if !t.occupied || t.size() > 0 {
+		return
+	}
+	sh, name := t.shard, t.name
+	var timer *time.Timer
+	timer = time.AfterFunc(sh.hub.o.Linger, func() {
+		sh.box.put(item{command: func(sh *shard) {
+			if t := sh.topics[name]; t != nil && t.leaving == timer {
+				t.leaving, t.occupied = nil, false
+				sh.hub.o.Occupied(name, false)
+				sh.drop(t)
+			}
+		}})
+	})
+	t.leaving = timer
 }
 
 func (t *topic) addLagging(s *Session) {
