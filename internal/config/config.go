@@ -34,8 +34,12 @@ type Config struct {
 	Ref       Ref       `embed:"" prefix:"ref-" group:"Sending again without doubling"`
 	Login     Login     `embed:"" prefix:"login-" group:"Logins and passwords"`
 	Direct    Direct    `embed:"" prefix:"direct-" group:"The direct gateway: person to person"`
+	Relay     Relay     `embed:"" prefix:"relay-" group:"The relay gateway: typed messages between people"`
+	Bot       Bot       `embed:"" prefix:"bot-" group:"The bot gateway: endpoints bound to processes"`
 	Feed      Feed      `embed:"" prefix:"feed-" group:"The feed gateway: one stream for everybody"`
 	Events    Events    `embed:"" prefix:"events-" group:"The events gateway: events of an instance"`
+	Mail      Mail      `embed:"" prefix:"mail-" group:"Mail, for codes to log in with"`
+	Outbound  Outbound  `embed:"" prefix:"outbound-" group:"Calls to other hosts: webhooks and processes"`
 	Limit     Limit     `embed:"" prefix:"limit-" group:"Limits against abuse, all off with limits: off"`
 	Shutdown  Shutdown  `embed:"" prefix:"shutdown-" group:"Stopping"`
 }
@@ -89,6 +93,36 @@ type Direct struct {
 	TellUnknown bool          `name:"tell-unknown" default:"false" help:"Whether a failed login says that there is no such account. Otherwise it says the same as for a wrong password, so that nobody can find out who has an account."`
 }
 
+// Relay holds the keys relay.*.
+type Relay struct {
+	Frame        Size          `name:"frame" default:"64KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
+	SingleDevice bool          `name:"single-device" default:"false" help:"Whether a person has one socket in all. Otherwise each login has its own."`
+	SessionIdle  time.Duration `name:"session-idle" default:"30d" min:"1m" help:"A login by mailed code that is not used for so long ends."`
+	ICE          []string      `name:"ice" default:"" form:"ice" unit:"stun: or turn: URL" help:"Servers that browsers use to find a way to each other in a call."`
+}
+
+// Bot holds the keys bot.*.
+type Bot struct {
+	Frame       Size          `name:"frame" default:"64KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
+	SessionIdle time.Duration `name:"session-idle" default:"1h" min:"1m" help:"A login at /auth that is not used for so long ends. Frames are use."`
+	Timeout     time.Duration `name:"timeout" default:"5s" min:"100ms" max:"1m" help:"How long one run of a process may take."`
+	Folder      string        `name:"folder" default:"bots" form:"folder" unit:"folder" help:"Processes that are read, checked and published at the start: its *.yaml, seen from the configuration file. It need not be there."`
+}
+
+// Mail holds the keys mail.*.
+type Mail struct {
+	Server   string `name:"server" default:"" form:"mailserver" unit:"host:port" help:"The SMTP server that takes mail. Left empty, no mail is sent, and nobody logs in by mailed code."`
+	User     string `name:"user" default:"" help:"Who we are to it. Left empty, we do not say."`
+	Password string `name:"password" default:"" form:"secret" secret:"" help:"The password of mail.user."`
+	From     string `name:"from" default:"" form:"mailfrom" unit:"address" help:"Whom the mail is from, as Kabar <kabar@example.com>."`
+	TLS      string `name:"tls" default:"starttls" choice:"starttls,tls,none" help:"How the way there is encrypted. starttls is usual on port 587, tls on 465; none is for a server on this machine."`
+}
+
+// Outbound holds the keys outbound.*.
+type Outbound struct {
+	Allow []string `name:"allow" default:"" form:"prefix" unit:"address range" help:"Private addresses that webhooks and processes may call, as 10.1.0.0/16. All others that are not public are refused."`
+}
+
 // Feed holds the keys feed.*.
 type Feed struct {
 	Publish string `name:"publish" default:"accounts" choice:"nobody,accounts,anyone" help:"Who may speak on the feed."`
@@ -98,8 +132,10 @@ type Feed struct {
 
 // Events holds the keys events.*.
 type Events struct {
-	Names []string `name:"names" default:"" form:"event" unit:"event name" help:"Event names beside the built-in ones."`
-	Frame Size     `name:"frame" default:"4KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
+	Names         []string `name:"names" default:"" form:"event" unit:"event name" help:"Event names beside the built-in ones."`
+	Frame         Size     `name:"frame" default:"4KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
+	WebhookURL    string   `name:"webhook-url" default:"" form:"url" unit:"URL" help:"A webhook that gets every event of every instance. Left empty, there is none."`
+	WebhookSecret string   `name:"webhook-secret" default:"" form:"whsec" secret:"" help:"What signs the events of events.webhook_url, whsec_ and base64. Left empty, one is made in the data folder, in the file webhook.secret."`
 }
 
 // Limit holds the keys limit.*.
@@ -111,6 +147,8 @@ type Limit struct {
 	Registrations  Rate          `name:"registrations" default:"60/m" help:"Registrations from one address. 0: no bound."`
 	Logins         Rate          `name:"logins" default:"60/m" help:"Logins from one address. 0: no bound."`
 	RefusedCodes   Rate          `name:"refused-codes" default:"600/m" help:"Refused connection codes from one address. 0: no bound."`
+	RelayHTTP      Rate          `name:"relay-http" default:"100/5s" help:"HTTP calls of one login to the relay gateway: so many at once, refilled over that time. 0: no bound."`
+	Members        int           `name:"members" default:"256" unit:"people" min:"0" max:"10000" help:"Members of a group. 0: 10,000."`
 	Connections    int           `name:"connections" default:"2000" unit:"connections" min:"0" max:"10000000" help:"Connections from one address at one time. 0: no bound."`
 }
 
@@ -140,6 +178,7 @@ func DemoDefaults() map[string]string {
 		"data":                "",
 		"origins":             "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,null",
 		"feed.publish":        "anyone",
+		"outbound.allow":      "127.0.0.0/8,::1/128",
 		"limit.registrations": "0",
 		"limit.logins":        "0",
 		"limit.refused_codes": "0",

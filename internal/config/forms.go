@@ -1,11 +1,15 @@
 package config
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
+	"net/netip"
 	"net/url"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -15,6 +19,27 @@ var forms = map[string]func(string) error{
 	"address": checkAddress,
 	"origin":  checkOrigin,
 	"event":   checkEvent,
+	"prefix":  checkPrefix,
+	"url":     checkURL,
+	"whsec":   checkSigningSecret,
+	"ice": func(s string) error {
+		if u, err := url.Parse(s); err != nil || u.Opaque == "" || !slices.Contains([]string{"stun", "stuns", "turn", "turns"}, u.Scheme) {
+			return fmt.Errorf("%q is not a server for calls; write it as stun:stun.example.com:3478", s)
+		}
+		return nil
+	},
+	"mailserver": func(s string) error {
+		if s == "" {
+			return nil
+		}
+		return checkAddress(s)
+	},
+	"mailfrom": func(s string) error {
+		if _, err := mail.ParseAddress(s); s != "" && err != nil {
+			return fmt.Errorf("%q is not an address; write it as Kabar <kabar@example.com>", s)
+		}
+		return nil
+	},
 	"folder": func(s string) error {
 		if s == "" {
 			return errors.New("it is empty; name a folder, as ./kabar-data")
@@ -50,6 +75,35 @@ func checkOrigin(s string) error {
 	if err != nil || u.Scheme == "" || u.Hostname() == "" || strings.Contains(fixed, "*") ||
 		u.Scheme+"://"+u.Host != fixed || fixed != s && u.Port() != "" {
 		return fmt.Errorf("%q is not an origin; write it as https://example.com, http://localhost:* or null", s)
+	}
+	return nil
+}
+
+func checkPrefix(s string) error {
+	if p, err := netip.ParsePrefix(s); err != nil || p != p.Masked() {
+		return fmt.Errorf("%q is not a range of addresses; write it as 10.1.0.0/16 or ::1/128", s)
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	if s == "" {
+		return nil
+	}
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("%q is not a URL; write it as https://example.com/hook", s)
+	}
+	return nil
+}
+
+func checkSigningSecret(s string) error {
+	if s == "" {
+		return nil
+	}
+	coded, ok := strings.CutPrefix(s, "whsec_")
+	if b, err := base64.StdEncoding.DecodeString(coded); !ok || err != nil || len(b) < 24 || len(b) > 64 {
+		return errors.New("it is not whsec_ and the base64 of 24 to 64 bytes")
 	}
 	return nil
 }
@@ -91,6 +145,9 @@ func (c *Config) conflicts() Problems {
 	}
 	if l := c.Limit; c.Limits != "off" && l.Frames.N > 0 && l.FrameBurst == 0 {
 		wrong("limit.frame_burst", "with limit.frames on it must be 1 or more; for no bound on frames set limit.frames to 0")
+	}
+	if m := c.Mail; m.Server != "" && m.From == "" {
+		wrong("mail.from", "with mail.server set it is needed: whom the mail is from")
 	}
 	if l := c.Login; l.Idle < c.Direct.CodeTTL {
 		wrong("login.idle", "%s is shorter than direct.code_ttl, %s", format(l.Idle), format(c.Direct.CodeTTL))
