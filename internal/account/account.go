@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -29,6 +32,18 @@ var (
 	ErrCodeExpired  = status.Errorf(status.Unauthenticated, "CODE_EXPIRED", "this one-time code has expired; ask for a new one")
 	ErrCodeSpent    = status.Errorf(status.Unauthenticated, "CODE_SPENT", "this one-time code was used already; ask for a new one")
 
+	// Mailed codes.
+	ErrMailFailed       = status.Errorf(status.Unavailable, "MAIL_FAILED", "the mail could not be sent; try again later")
+	ErrMailCodeUnknown  = status.Errorf(status.NotFound, "MAIL_CODE_UNKNOWN", "no code was asked for with this address")
+	ErrMailCodeWrong    = status.Errorf(status.Invalid, "MAIL_CODE_WRONG", "this is not the code that was mailed")
+	ErrMailCodeExpired  = status.Errorf(status.Invalid, "MAIL_CODE_EXPIRED", "this code has expired or was used already; ask for a new one")
+	ErrTooManyMailCodes = status.Errorf(status.TooMany, "TOO_MANY_MAIL_CODES", "too many codes were asked for or tried with this address; try again in ten minutes")
+
+	ErrTicketInvalid = status.Errorf(status.Unauthenticated, "TICKET_INVALID", "this socket id is unknown, was replaced, or its login has ended; ask for a new one")
+	ErrHandleTaken   = status.Errorf(status.Conflict, "HANDLE_TAKEN", "somebody has this handle already; choose another")
+	ErrHandleInvalid = status.Errorf(status.Invalid, "HANDLE_INVALID", "a handle has 3 to 20 of the characters A-Z, a-z, 0-9, dot and underscore, and is not u with a number")
+	ErrSetupInvalid  = status.Errorf(status.Unauthenticated, "SETUP_INVALID", "this is not the setup code, or it was used already; start the server again to get a new one")
+
 	ErrTooManyRegistrations = status.Errorf(status.TooMany, "TOO_MANY_REGISTRATIONS", "too many registrations from this address; try again in a minute")
 	ErrTooManyLogins        = status.Errorf(status.TooMany, "TOO_MANY_LOGINS", "too many logins from this address; try again in a minute")
 	ErrTooManyPasswords     = status.Errorf(status.TooMany, "TOO_MANY_PASSWORDS", "too many wrong passwords; try again in a few minutes")
@@ -46,9 +61,11 @@ type Options struct {
 	CodeTTL         time.Duration // a one-time code's life; 60 s
 	HashConcurrency int           // passwords hashed at once; as many as processors
 	HashCost        HashCost      // what a new password's hash costs; 19 MiB, twice
+	Mailer          Mailer        // nil: no mail can be sent
 	Limits          Limits        // all off
 
 	Now func() time.Time // time.Now
+	Log *slog.Logger     // slog.Default(); why a mail could not be sent
 }
 
 // Limits bounds guessing and flooding. A zero Limit is off; so is every limit
@@ -98,6 +115,9 @@ func (o *Options) validate() error {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
 	return o.HashCost.validate()
 }
 
@@ -108,9 +128,15 @@ type Service struct {
 	hasher *hasher
 	signer signer
 
-	passwords, registrations, logins, codes *limiter // each guards itself
+	passwords, registrations, logins, codes *Limiter      // each guards itself
+	mailing                                 chan struct{} // a place for each mail that is under way
+
+	mailCodesRefused atomic.Int64
 
 	swept time.Time // owned by the journal's writer: when rows that are over were last removed
+
+	setupMu sync.Mutex
+	setup   []byte // guarded by setupMu: the hash of the setup code, nil for none
 }
 
 // New makes the service. It starts nothing.
@@ -124,10 +150,11 @@ func New(o Options) (*Service, error) {
 	}
 	return &Service{
 		o: o, hasher: h, signer: newSigner(o.Key, o.Now),
-		passwords:     newLimiter(o.Limits.WrongPasswords),
-		registrations: newLimiter(o.Limits.Registrations),
-		logins:        newLimiter(o.Limits.Logins),
-		codes:         newLimiter(o.Limits.RefusedCodes),
+		passwords:     NewLimiter(o.Limits.WrongPasswords),
+		registrations: NewLimiter(o.Limits.Registrations),
+		logins:        NewLimiter(o.Limits.Logins),
+		codes:         NewLimiter(o.Limits.RefusedCodes),
+		mailing:       make(chan struct{}, maxMailing),
 	}, nil
 }
 
@@ -148,9 +175,14 @@ func (s *Service) change(ctx context.Context, f func(tx *journal.Tx, t Tx) ([]*j
 }
 
 func (s *Service) do(k journal.Key, f func(tx *journal.Tx, t Tx) ([]*journal.Message, error)) *journal.Pending {
-	return s.o.Journal.DoOnce(k, journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+	return s.o.Journal.DoOnce(k, s.as(f))
+}
+
+// as is f as a change.
+func (s *Service) as(f func(tx *journal.Tx, t Tx) ([]*journal.Message, error)) journal.Change {
+	return journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
 		return f(tx, s.o.Store.In(tx))
-	}))
+	})
 }
 
 // now is cut to what the store keeps, so that a login read back is the same.

@@ -33,7 +33,7 @@ func (s *Service) Spend(ctx context.Context, code, address string) (User, Login,
 	if err != nil {
 		var e *status.Error
 		if errors.As(err, &e) && e.Code == status.Unauthenticated {
-			s.codes.take(from, s.o.Now())
+			s.codes.Take(from, s.o.Now())
 		}
 		return User{}, Login{}, err
 	}

@@ -29,7 +29,7 @@ func TestOfAHundredOneWins(t *testing.T) {
 		wg.Go(func() {
 			u, got, err := w.Spend(t.Context(), code, "192.0.2.1")
 			switch {
-			case err == nil && u == ann && got == l:
+			case err == nil && same(u, ann) && got == l:
 				won.Add(1)
 			case errors.Is(err, account.ErrCodeSpent):
 				spent.Add(1)

@@ -22,8 +22,8 @@ type bucket struct {
 	at   time.Time
 }
 
-// limiter counts by key.
-type limiter struct {
+// Limiter counts by key.
+type Limiter struct {
 	limit   Limit // static
 	refused atomic.Int64
 
@@ -31,14 +31,15 @@ type limiter struct {
 	now, old map[string]bucket // guarded by mu; old is the generation before
 }
 
-func newLimiter(l Limit) *limiter { return &limiter{limit: l, now: map[string]bucket{}} }
+// NewLimiter makes a limiter that nobody has used yet.
+func NewLimiter(l Limit) *Limiter { return &Limiter{limit: l, now: map[string]bucket{}} }
 
-func (l *limiter) off(key string) bool { return key == "" || l.limit.N <= 0 || l.limit.Per <= 0 }
+func (l *Limiter) off(key string) bool { return key == "" || l.limit.N <= 0 || l.limit.Per <= 0 }
 
 // add changes what key has used by n, and says whether that was within the
 // limit; where it was not, nothing is used. n 0 only asks whether one more is.
 // A bucket that is asked for counts as used lately.
-func (l *limiter) add(key string, n float64, now time.Time) bool {
+func (l *Limiter) add(key string, n float64, now time.Time) bool {
 	if l.off(key) {
 		return true
 	}
@@ -72,9 +73,15 @@ func (l *limiter) add(key string, n float64, now time.Time) bool {
 	return within
 }
 
-func (l *limiter) take(key string, now time.Time) bool { return l.add(key, 1, now) }
-func (l *limiter) free(key string, now time.Time) bool { return l.add(key, 0, now) }
-func (l *limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
+// Take uses one of key's, and says whether there was one left. The key "" is
+// not limited.
+func (l *Limiter) Take(key string, now time.Time) bool { return l.add(key, 1, now) }
+
+// Refused is how many were refused so far.
+func (l *Limiter) Refused() int64 { return l.refused.Load() }
+
+func (l *Limiter) free(key string, now time.Time) bool { return l.add(key, 0, now) }
+func (l *Limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
 
 // Origin is what an address counts as: without its port, and of IPv6 the 64
 // bits that one customer gets, since the rest is his to choose.
@@ -96,12 +103,14 @@ func Origin(address string) string {
 	return a.String()
 }
 
-// Limited counts what each limit refused, by its name in Limits.
+// Limited counts what each limit refused, by its name in Limits; mail_codes are
+// the sends and tries of mailed codes.
 func (s *Service) Limited() map[string]int64 {
 	return map[string]int64{
-		"wrong_passwords": s.passwords.refused.Load(),
-		"registrations":   s.registrations.refused.Load(),
-		"logins":          s.logins.refused.Load(),
-		"refused_codes":   s.codes.refused.Load(),
+		"wrong_passwords": s.passwords.Refused(),
+		"registrations":   s.registrations.Refused(),
+		"logins":          s.logins.Refused(),
+		"refused_codes":   s.codes.Refused(),
+		"mail_codes":      s.mailCodesRefused.Load(),
 	}
 }

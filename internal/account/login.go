@@ -40,31 +40,22 @@ type LoginRequest struct {
 // and ErrWrongPassword take the same time; after too many wrong ones no
 // password is checked for a while, and logins that exist go on.
 func (s *Service) Login(ctx context.Context, r LoginRequest) (string, User, Login, error) {
-	if !s.logins.take(Origin(r.Address), s.o.Now()) {
+	if !s.logins.Take(Origin(r.Address), s.o.Now()) {
 		return "", User{}, Login{}, ErrTooManyLogins
 	}
 	u, err := s.checkPassword(ctx, r.Name, r.Password)
 	if err != nil {
 		return "", User{}, Login{}, err
 	}
-	now := s.now()
-	l := Login{User: u.ID, Gateway: r.Gateway, Created: now, Seen: now, Idle: r.Idle}
-	if l.Idle <= 0 {
-		l.Idle = s.o.LoginIdle
-	}
-	l.Expires = now.Add(min(l.Idle, s.o.LoginEnd))
-	jti := rand.Text()
-	token, err := s.loginToken(l, jti)
-	if err != nil {
-		return "", User{}, Login{}, err
-	}
 	checked := u.Password
+	var l Login
+	var token string
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		err := s.sweep(t)
 		if err != nil {
 			return nil, err
 		}
-		if u, err = found(t.User(background, l.User)); err != nil {
+		if u, err = found(t.User(background, u.ID)); err != nil {
 			return nil, err
 		}
 		if u.Suspended {
@@ -73,18 +64,36 @@ func (s *Service) Login(ctx context.Context, r LoginRequest) (string, User, Logi
 		if u.Password != checked { // changed while it was being checked
 			return nil, ErrWrongPassword
 		}
-		if l.ID, err = t.NextLogin(background); err != nil {
-			return nil, err
-		}
-		if l.InboxStart, err = tx.Head(Inbox(u.ID)); err != nil {
-			return nil, err
-		}
-		return nil, t.AddLogin(background, l, hashOf(jti))
+		token, l, err = s.enter(tx, t, u.ID, r.Gateway, r.Idle)
+		return nil, err
 	})
 	if err != nil {
 		return "", User{}, Login{}, err
 	}
 	return token, u, l, nil
+}
+
+// enter makes a login and its token, inside a change.
+func (s *Service) enter(tx *journal.Tx, t Tx, user uint64, gateway string, idle time.Duration) (string, Login, error) {
+	now := s.now()
+	l := Login{User: user, Gateway: gateway, Created: now, Seen: now, Idle: idle}
+	if l.Idle <= 0 {
+		l.Idle = s.o.LoginIdle
+	}
+	l.Expires = now.Add(min(l.Idle, s.o.LoginEnd))
+	var err error
+	if l.ID, err = t.NextLogin(background); err != nil {
+		return "", Login{}, err
+	}
+	if l.InboxStart, err = tx.Head(Inbox(user)); err != nil {
+		return "", Login{}, err
+	}
+	jti := rand.Text()
+	token, err := s.loginToken(l, jti)
+	if err != nil {
+		return "", Login{}, err
+	}
+	return token, l, t.AddLogin(background, l, hashOf(jti))
 }
 
 // checkPassword finds the user of a name whose password this is.
@@ -101,7 +110,7 @@ func (s *Service) checkPassword(ctx context.Context, name, password string) (Use
 	// would tell that a handle and an address are the same person's.
 	account := string(hashOf(fold(name)))
 	// Counted before it is checked, so that many at once are not many more.
-	if !s.passwords.take(account, s.o.Now()) {
+	if !s.passwords.Take(account, s.o.Now()) {
 		return User{}, ErrTooManyPasswords
 	}
 	ok, err := s.hasher.verify(ctx, password, u.Password)

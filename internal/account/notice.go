@@ -40,7 +40,12 @@ func NoticeData(text string) ([]byte, error) {
 
 // Notify says something to one person. The zero key is none.
 func (s *Service) Notify(user uint64, text string, key journal.Key) *journal.Pending {
-	return s.do(key, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
+	return s.o.Journal.DoOnce(key, s.NoticeTo(user, text))
+}
+
+// NoticeTo is what Notify hands over, so that it can be a part of something.
+func (s *Service) NoticeTo(user uint64, text string) journal.Change {
+	return s.as(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
 		data, err := NoticeData(text)
 		if err != nil {
 			return nil, err

@@ -63,14 +63,14 @@ func TestABusyHasherLetsTheCallerGo(t *testing.T) {
 }
 
 func TestALimiterForgetsTheOldest(t *testing.T) {
-	l := newLimiter(Limit{1, time.Hour})
+	l := NewLimiter(Limit{1, time.Hour})
 	now := time.Now()
-	if !l.take("guessed", now) {
+	if !l.Take("guessed", now) {
 		t.Fatal("the first")
 	}
 	for i := range 3 * maxBuckets {
-		l.take(strconv.Itoa(i), now)
-		if i%1000 == 0 && l.take("guessed", now) {
+		l.Take(strconv.Itoa(i), now)
+		if i%1000 == 0 && l.Take("guessed", now) {
 			t.Fatal("forgotten while it was in use, after", i)
 		}
 	}

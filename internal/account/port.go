@@ -7,6 +7,11 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
+// Mailer sends a mail, and returns once it was handed over or ctx has ended.
+type Mailer interface {
+	Send(ctx context.Context, to, subject, text string) error
+}
+
 // Reader is what can be read, from a snapshot or inside a change. ok is false
 // where there is no such row. Keys are folded (see User.Keys).
 type Reader interface {
@@ -22,6 +27,25 @@ type Reader interface {
 	Login(ctx context.Context, id uint64) (u User, l Login, ok bool, err error)
 	LoginByToken(ctx context.Context, hash []byte) (u User, l Login, ok bool, err error)
 	LoginsOf(ctx context.Context, user uint64) ([]uint64, error)
+
+	// LoginByTicket returns the login that has this ticket, with its user.
+	LoginByTicket(ctx context.Context, hash []byte) (u User, l Login, t Ticket, ok bool, err error)
+	// TicketsOf returns the tickets of a user's logins.
+	TicketsOf(ctx context.Context, user uint64) ([]Ticket, error)
+	// MailCode is what was last mailed to an address.
+	MailCode(ctx context.Context, key string) (c MailCode, ok bool, err error)
+
+	// SearchUsers finds the unsuspended whose handle begins with key or whose
+	// display name has it, handles first. UsersAfter finds those with ids after
+	// one whose handle, name or address has key, ascending; "" is in all.
+	SearchUsers(ctx context.Context, key string, limit int) ([]User, error)
+	UsersAfter(ctx context.Context, key string, after uint64, limit int) ([]User, error)
+
+	// Groups that have members: their names, or those of one user. A group's
+	// key is its name folded (see groupKey).
+	GroupNames(ctx context.Context) ([]string, error)
+	GroupsOf(ctx context.Context, user uint64) ([]string, error)
+	GroupMembers(ctx context.Context, key string, after uint64, limit int) ([]User, error)
 }
 
 // Tx reads and writes inside a change.
@@ -37,7 +61,16 @@ type Tx interface {
 	DropLogin(ctx context.Context, id uint64) (was bool, err error)
 	// SpendCode keeps the hash of a code; fresh is false where it was kept before.
 	SpendCode(ctx context.Context, hash []byte, expires time.Time) (fresh bool, err error)
-	// Sweep removes codes and logins that expired before, at most limit of each.
+	// SetTicket gives a login its one ticket, instead of the one before.
+	// DropTicket leaves it without.
+	SetTicket(ctx context.Context, t Ticket, hash []byte) error
+	DropTicket(ctx context.Context, login uint64) error
+	NextTicket(ctx context.Context) (uint64, error) // never given twice
+	SetMailCode(ctx context.Context, key string, c MailCode) error
+	AddToGroup(ctx context.Context, key, name string, user uint64) error
+	RemoveFromGroup(ctx context.Context, key string, user uint64) error
+	// Sweep removes codes and logins that expired before, at most limit of
+	// each; mailed codes a day later, so that who comes late is told so.
 	Sweep(ctx context.Context, before time.Time, limit int) error
 }
 

@@ -16,6 +16,19 @@ type Registration struct {
 // Register makes an account. ErrAlreadyRegistered is the one answer that tells
 // that an address exists.
 func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
+	u, err := s.prepare(ctx, r)
+	if err != nil {
+		return User{}, err
+	}
+	err = s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) { return nil, addRegistered(t, &u) })
+	if err != nil {
+		return User{}, err
+	}
+	return u, nil
+}
+
+// prepare is the user of a registration that can be added.
+func (s *Service) prepare(ctx context.Context, r Registration) (User, error) {
 	u := User{Created: s.now()}
 	var err error
 	if u.Email, err = cleanEmail(r.Email); err != nil {
@@ -27,7 +40,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	if err := checkPassword(r.Password); err != nil {
 		return User{}, err
 	}
-	if !s.registrations.take(Origin(r.Address), s.o.Now()) {
+	if !s.registrations.Take(Origin(r.Address), s.o.Now()) {
 		return User{}, ErrTooManyRegistrations
 	}
 	// Asked once before the hash, which is dear, and again where it counts.
@@ -35,19 +48,17 @@ func (s *Service) Register(ctx context.Context, r Registration) (User, error) {
 	if _, taken, err := s.o.Store.UserByEmail(ctx, email); err != nil || taken {
 		return User{}, either(err, ErrAlreadyRegistered)
 	}
-	if u.Password, err = s.hasher.hash(ctx, r.Password); err != nil {
-		return User{}, err
+	u.Password, err = s.hasher.hash(ctx, r.Password)
+	return u, err
+}
+
+// addRegistered adds a user whose address nobody has.
+func addRegistered(t Tx, u *User) error {
+	email, _, _ := u.Keys()
+	if _, taken, err := t.UserByEmail(background, email); err != nil || taken {
+		return either(err, ErrAlreadyRegistered)
 	}
-	err = s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if _, taken, err := t.UserByEmail(background, email); err != nil || taken {
-			return nil, either(err, ErrAlreadyRegistered)
-		}
-		return nil, addUser(t, &u)
-	})
-	if err != nil {
-		return User{}, err
-	}
-	return u, nil
+	return addUser(t, u)
 }
 
 // either is err, or the word for what was found where there is no err.
@@ -58,13 +69,17 @@ func either(err, otherwise error) error {
 	return otherwise
 }
 
-// addUser gives the user an id and a handle, and keeps them.
+// addUser gives the user an id and a handle, and keeps them. Who has no name
+// goes by the handle.
 func addUser(t Tx, u *User) error {
 	id, err := t.NextID(background)
 	if err != nil {
 		return err
 	}
 	u.ID, u.Handle = id, givenHandle(id)
+	if u.Display == "" {
+		u.Display = u.Handle
+	}
 	free, err := freeHandle(t, u.Display)
 	if err != nil {
 		return err

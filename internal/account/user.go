@@ -24,6 +24,8 @@ type User struct {
 	Avatar    string
 	Created   time.Time
 	Suspended bool
+	Proven    bool  // a code mailed to the address came back
+	Badges    []int // at most 32, as the administrator gave them
 }
 
 // Profile is what a message says of its sender, as it was.

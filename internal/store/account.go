@@ -20,7 +20,7 @@ func (s *Store) Accounts() account.Store { return accountStore{accounts{s.querie
 
 func (accountStore) In(tx *journal.Tx) account.Tx { return accounts{In(tx).queries} }
 
-const userColumns = "u.id, u.handle, u.display, u.email, u.password, u.about, u.avatar, u.created, u.suspended"
+const userColumns = "u.id, u.handle, u.display, u.email, u.password, u.about, u.avatar, u.created, u.suspended, u.proven, u.badges"
 
 // userRow is where a row of userColumns goes; user is the user it was.
 type userRow struct {
@@ -30,7 +30,7 @@ type userRow struct {
 
 func (r *userRow) dest() []any {
 	u := &r.u
-	return []any{&u.ID, &u.Handle, &u.Display, &u.Email, &u.Password, &u.About, &u.Avatar, &r.created, &u.Suspended}
+	return []any{&u.ID, &u.Handle, &u.Display, &u.Email, &u.Password, &u.About, &u.Avatar, &r.created, &u.Suspended, &u.Proven, (*badges)(&u.Badges)}
 }
 
 func (r *userRow) user() account.User {
@@ -81,15 +81,19 @@ func (q accounts) UserIDs(ctx context.Context, after uint64, limit int) ([]uint6
 	return q.ids(ctx, "SELECT id FROM users WHERE id > ? AND suspended = 0 ORDER BY id LIMIT ?", after, limit)
 }
 
-const loginQuery = "SELECT " + userColumns + ", l.id, l.gateway, l.created, l.seen, l.expires, l.idle, l.inbox_start" +
-	" FROM logins l JOIN users u ON u.id = l.user_id WHERE "
+const loginColumns = userColumns + ", l.id, l.gateway, l.created, l.seen, l.expires, l.idle, l.inbox_start"
 
 func (q accounts) login(ctx context.Context, where string, arg any) (account.User, account.Login, bool, error) {
+	return q.loginAnd(ctx, "", where, arg)
+}
+
+// loginAnd reads more columns of the login, into rest.
+func (q accounts) loginAnd(ctx context.Context, more, where string, arg any, rest ...any) (account.User, account.Login, bool, error) {
 	var r userRow
 	var l account.Login
 	var created, seen, expires, idle int64
 	dest := append(r.dest(), &l.ID, &l.Gateway, &created, &seen, &expires, &idle, &l.InboxStart)
-	ok, err := q.row(ctx, loginQuery+where, []any{arg}, dest...)
+	ok, err := q.row(ctx, "SELECT "+loginColumns+more+" FROM logins l JOIN users u ON u.id = l.user_id WHERE "+where, []any{arg}, append(dest, rest...)...)
 	if err != nil || !ok {
 		return account.User{}, account.Login{}, false, err
 	}
@@ -139,17 +143,26 @@ func orNull(s string) any {
 
 func (q accounts) AddUser(ctx context.Context, u account.User) error {
 	email, handle, name := u.Keys()
-	_, err := q.exec(ctx, `INSERT INTO users (id, handle, handle_key, display, name_key, email, email_key, password, about, avatar, created, suspended)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		u.ID, u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, u.Created.UnixMilli(), asInt(u.Suspended))
+	badges, err := badgesText(u.Badges)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO users (id, handle, handle_key, display, name_key, email, email_key, password, about, avatar, created, suspended, proven, badges)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		u.ID, u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, u.Created.UnixMilli(), asInt(u.Suspended),
+		asInt(u.Proven), badges)
 	return err
 }
 
 func (q accounts) SetUser(ctx context.Context, u account.User) error {
 	email, handle, name := u.Keys()
-	_, err := q.exec(ctx, `UPDATE users SET handle = ?, handle_key = ?, display = ?, name_key = ?, email = ?, email_key = ?,
-		password = ?, about = ?, avatar = ?, suspended = ? WHERE id = ?`,
-		u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, asInt(u.Suspended), u.ID)
+	badges, err := badgesText(u.Badges)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `UPDATE users SET handle = ?, handle_key = ?, display = ?, name_key = ?, email = ?, email_key = ?,
+		password = ?, about = ?, avatar = ?, suspended = ?, proven = ?, badges = ? WHERE id = ?`,
+		u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, asInt(u.Suspended), asInt(u.Proven), badges, u.ID)
 	return err
 }
 
@@ -183,9 +196,10 @@ func (q accounts) SpendCode(ctx context.Context, hash []byte, expires time.Time)
 }
 
 func (q accounts) Sweep(ctx context.Context, before time.Time, limit int) error {
-	for _, query := range []string{
-		"DELETE FROM spent_codes WHERE hash IN (SELECT hash FROM spent_codes WHERE expires < ? ORDER BY expires LIMIT ?)",
-		"DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires < ? ORDER BY expires LIMIT ?)",
+	for query, before := range map[string]time.Time{
+		"DELETE FROM spent_codes WHERE hash IN (SELECT hash FROM spent_codes WHERE expires < ? ORDER BY expires LIMIT ?)":   before,
+		"DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires < ? ORDER BY expires LIMIT ?)":                 before,
+		"DELETE FROM mail_codes WHERE email_key IN (SELECT email_key FROM mail_codes WHERE made < ? ORDER BY made LIMIT ?)": before.Add(-mailCodeKept),
 	} {
 		if _, err := q.exec(ctx, query, before.UnixMilli(), limit); err != nil {
 			return err

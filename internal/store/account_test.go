@@ -3,6 +3,7 @@ package store_test
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -79,10 +80,10 @@ func TestAccountRows(t *testing.T) {
 	}, func(st *store.Store, tx *journal.Tx) error {
 		for _, r := range []account.Reader{st.Accounts(), st.Accounts().In(tx)} {
 			got, ok, err := r.User(bg, 7)
-			if err != nil || !ok || got != u {
+			if err != nil || !ok || !same(got, u) {
 				t.Errorf("read %+v, %v", got, err)
 			}
-			if got, ok, err := r.UserByHandle(bg, "u8"); err != nil || !ok || got != bot {
+			if got, ok, err := r.UserByHandle(bg, "u8"); err != nil || !ok || !same(got, bot) {
 				t.Errorf("read %+v, %v", got, err)
 			}
 			if _, ok, err := r.UserByEmail(bg, ""); err != nil || ok {
@@ -92,7 +93,7 @@ func TestAccountRows(t *testing.T) {
 				t.Errorf("ids %v, %v", ids, err)
 			}
 			gotU, gotL, ok, err := r.LoginByToken(bg, []byte("hash"))
-			if err != nil || !ok || gotU != u || gotL != l {
+			if err != nil || !ok || !same(gotU, u) || gotL != l {
 				t.Errorf("read %+v %+v, %v", gotU, gotL, err)
 			}
 		}
@@ -139,3 +140,5 @@ func TestWritingNeedsABatch(t *testing.T) {
 		t.Error("written by a reader")
 	}
 }
+
+func same(a, b account.User) bool { return reflect.DeepEqual(a, b) }

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
@@ -27,10 +28,12 @@ func (q chats) Relation(ctx context.Context, a, b uint64) (chat.Relation, bool, 
 	return r, ok, err
 }
 
-func (q chats) Sender(ctx context.Context, from, a, b uint64) (chat.Sender, bool, error) {
+func (q chats) Sender(ctx context.Context, from, to, a, b uint64) (chat.Sender, bool, error) {
 	var s chat.Sender
-	ok, err := q.row(ctx, "SELECT r.flags, r.room, u.id, u.handle, u.display, u.suspended FROM relations r JOIN users u ON u.id = ? WHERE r.a = ? AND r.b = ?",
-		[]any{from, a, b}, &s.Flags, &s.Room, &s.Profile.ID, &s.Profile.Handle, &s.Profile.Name, &s.Suspended)
+	ok, err := q.row(ctx, "SELECT r.flags, r.room, u.id, u.handle, u.display, u.suspended, v.id, v.handle, v.display"+
+		" FROM relations r JOIN users u ON u.id = ? JOIN users v ON v.id = ? WHERE r.a = ? AND r.b = ?",
+		[]any{from, to, a, b}, &s.Flags, &s.Room, &s.Profile.ID, &s.Profile.Handle, &s.Profile.Name, &s.Suspended,
+		&s.Receiver.ID, &s.Receiver.Handle, &s.Receiver.Name)
 	return s, ok, err
 }
 
@@ -39,21 +42,63 @@ func (q chats) User(ctx context.Context, id uint64) (account.User, bool, error) 
 }
 
 func (q chats) Neighbours(ctx context.Context, user uint64, asA, asB chat.Flags, limit int) ([]chat.Neighbour, error) {
-	var ns []chat.Neighbour
-	err := q.rows(ctx, "SELECT "+userColumns+", r.a, r.b, r.flags, r.room, r.since FROM relations r JOIN users u ON u.id = r.b WHERE r.a = ? AND r.flags & ? <> 0"+
+	return q.neighbours(ctx, "SELECT "+userColumns+", r.a, r.b, r.flags, r.room, r.since FROM relations r JOIN users u ON u.id = r.b WHERE r.a = ? AND r.flags & ? <> 0"+
 		" UNION ALL SELECT "+userColumns+", r.a, r.b, r.flags, r.room, r.since FROM relations r JOIN users u ON u.id = r.a WHERE r.b = ? AND r.flags & ? <> 0"+
 		" ORDER BY since DESC, id DESC LIMIT ?",
-		[]any{user, asA, user, asB, limit}, func(scan func(...any) error) error {
-			var u userRow
-			var r chat.Relation
-			var since int64
-			if err := scan(append(u.dest(), &r.A, &r.B, &r.Flags, &r.Room, &since)...); err != nil {
-				return err
-			}
-			r.Since = fromMillis(since)
-			ns = append(ns, chat.Neighbour{User: u.user(), Relation: r})
-			return nil
-		})
+		user, asA, user, asB, limit)
+}
+
+// neighbourRow is where a row of userColumns and relationColumns goes;
+// neighbour is what it was.
+type neighbourRow struct {
+	userRow
+	r     chat.Relation
+	since int64
+}
+
+func (n *neighbourRow) dest() []any {
+	return append(n.userRow.dest(), &n.r.A, &n.r.B, &n.r.Flags, &n.r.Room, &n.since)
+}
+
+func (n *neighbourRow) neighbour() chat.Neighbour {
+	n.r.Since = fromMillis(n.since)
+	return chat.Neighbour{User: n.user(), Relation: n.r}
+}
+
+// relationColumns and relationJoin are what stands between u and the person
+// whose id is the two parameters; of strangers, nothing.
+const (
+	relationColumns = "COALESCE(r.a, 0), COALESCE(r.b, 0), COALESCE(r.flags, 0), COALESCE(r.room, 0), COALESCE(r.since, 0)"
+	relationJoin    = " LEFT JOIN relations r ON r.a = min(u.id, ?) AND r.b = max(u.id, ?) "
+)
+
+func (q chats) Hidden(ctx context.Context, user uint64) ([]uint64, error) {
+	return accounts(q).ids(ctx, "SELECT b FROM relations WHERE a = ? AND flags & 24 <> 0 UNION ALL SELECT a FROM relations WHERE b = ? AND flags & 24 <> 0",
+		user, user)
+}
+
+// like is text as a literal part of a LIKE pattern, whose escape is \.
+func like(text string) string {
+	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
+}
+
+func (q chats) Search(ctx context.Context, me uint64, handle, name string, limit int) ([]chat.Neighbour, error) {
+	return q.neighbours(ctx, "SELECT "+userColumns+", "+relationColumns+" FROM users u"+relationJoin+
+		`WHERE u.suspended = 0 AND u.id <> ? AND (u.handle_key LIKE ? ESCAPE '\' OR u.name_key LIKE ? ESCAPE '\')
+		ORDER BY u.handle_key = ? DESC, u.handle_key LIKE ? ESCAPE '\' DESC, u.name_key LIKE ? ESCAPE '\' DESC, u.id LIMIT ?`,
+		me, me, me, like(handle)+"%", "%"+like(name)+"%", handle, like(handle)+"%", like(name)+"%", limit)
+}
+
+func (q chats) neighbours(ctx context.Context, query string, args ...any) ([]chat.Neighbour, error) {
+	var ns []chat.Neighbour
+	err := q.rows(ctx, query, args, func(scan func(...any) error) error {
+		var n neighbourRow
+		if err := scan(n.dest()...); err != nil {
+			return err
+		}
+		ns = append(ns, n.neighbour())
+		return nil
+	})
 	return ns, err
 }
 

@@ -36,8 +36,8 @@ func TestRelationRows(t *testing.T) {
 			if _, ok, err := c.Relation(bg, 1, 3); err != nil || ok {
 				t.Errorf("strangers: %v", err)
 			}
-			want := chat.Sender{Flags: 5, Room: 9, Profile: account.Profile{ID: 2, Handle: "bob", Name: "The bob"}}
-			if got, ok, err := c.Sender(bg, 2, 1, 2); err != nil || !ok || got != want {
+			want := chat.Sender{Flags: 5, Room: 9, Profile: account.Profile{ID: 2, Handle: "bob", Name: "The bob"}, Receiver: account.Profile{ID: 1, Handle: "ann", Name: "The ann"}}
+			if got, ok, err := c.Sender(bg, 2, 1, 1, 2); err != nil || !ok || got != want {
 				t.Errorf("read %+v, %v", got, err)
 			}
 			// bob is b with ann (5 has 4) and a with cat (2) and dan (4).

@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/webhook"
+)
+
+// webhooks is the webhook package's port, on a snapshot or inside a batch.
+type webhooks struct{ queries }
+
+// webhookStore adds the way into a batch.
+type webhookStore struct{ webhooks }
+
+// Webhooks is where webhooks stand.
+func (s *Store) Webhooks() webhook.Store { return webhookStore{webhooks{s.queries}} }
+
+func (webhookStore) In(tx *journal.Tx) webhook.Tx { return webhooks{In(tx).queries} }
+
+const webhookQuery = `SELECT id, instance_id, url, enabled, events, created, updated, version, start,
+	secret, old_secret, old_until, hold_since, hold_tries, hold_next, error FROM webhooks WHERE `
+
+// orNever is fromMillis, and the zero time for 0.
+func orNever(ms int64) time.Time {
+	if ms == 0 {
+		return time.Time{}
+	}
+	return fromMillis(ms)
+}
+
+// orZero is orNever's way back.
+func orZero(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
+
+// scanWebhook reads a row of webhookQuery.
+func scanWebhook(scan func(...any) error) (r webhook.Row, err error) {
+	var events string
+	var created, updated, oldUntil, since, next int64
+	err = scan(&r.ID, &r.Instance, &r.URL, &r.Enabled, &events, &created, &updated, &r.Version, &r.Start,
+		&r.Secret, &r.OldSecret, &oldUntil, &since, &r.Hold.Tries, &next, &r.Error)
+	if err != nil {
+		return webhook.Row{}, err
+	}
+	r.Created, r.Updated, r.OldUntil = fromMillis(created), fromMillis(updated), orNever(oldUntil)
+	r.Hold.Since, r.Hold.Next = orNever(since), orNever(next)
+	if len(r.OldSecret) == 0 {
+		r.OldSecret = nil
+	}
+	if len(r.Secret) == 0 {
+		r.Secret = nil
+	}
+	if events != "" {
+		err = json.Unmarshal([]byte(events), &r.Events)
+	}
+	return r, err
+}
+
+func (q webhooks) list(ctx context.Context, where string, args ...any) (list []webhook.Row, err error) {
+	err = q.rows(ctx, webhookQuery+where, args, func(scan func(...any) error) error {
+		r, err := scanWebhook(scan)
+		list = append(list, r)
+		return err
+	})
+	return list, err
+}
+
+func (q webhooks) one(ctx context.Context, where string, arg uint64) (webhook.Row, bool, error) {
+	list, err := q.list(ctx, where, arg)
+	if err != nil || len(list) == 0 {
+		return webhook.Row{}, false, err
+	}
+	return list[0], true, nil
+}
+
+func (q webhooks) Webhook(ctx context.Context, id uint64) (webhook.Row, bool, error) {
+	return q.one(ctx, "id = ?", id)
+}
+
+func (q webhooks) WebhookOf(ctx context.Context, instance uint64) (webhook.Row, bool, error) {
+	return q.one(ctx, "instance_id = ?", instance)
+}
+
+func (q webhooks) Webhooks(ctx context.Context, after uint64, limit int) ([]webhook.Row, error) {
+	return q.list(ctx, "id > ? ORDER BY id LIMIT ?", after, limit)
+}
+
+func (q webhooks) NextID(ctx context.Context) (uint64, error) { return q.next(ctx, "last_id") }
+
+// eventList is a webhook's events as they are stored.
+func eventList(names []string) (string, error) {
+	if names == nil {
+		return "", nil
+	}
+	b, err := json.Marshal(names)
+	return string(b), err
+}
+
+// blob is what a column takes that has no NULL.
+func blob(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+func (q webhooks) AddWebhook(ctx context.Context, r webhook.Row) error {
+	events, err := eventList(r.Events)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO webhooks (id, instance_id, url, enabled, events, created, updated, version, start,
+		secret, old_secret, old_until, hold_since, hold_tries, hold_next, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		r.ID, r.Instance, r.URL, r.Enabled, events, r.Created.UnixMilli(), r.Updated.UnixMilli(), r.Version, int64(r.Start),
+		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error)
+	return err
+}
+
+func (q webhooks) SetWebhook(ctx context.Context, r webhook.Row) error {
+	events, err := eventList(r.Events)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `UPDATE webhooks SET url = ?, enabled = ?, events = ?, updated = ?, version = ?, start = ?,
+		secret = ?, old_secret = ?, old_until = ?, hold_since = ?, hold_tries = ?, hold_next = ?, error = ? WHERE id = ?`,
+		r.URL, r.Enabled, events, r.Updated.UnixMilli(), r.Version, int64(r.Start),
+		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error, r.ID)
+	return err
+}
+
+const keptQuery = "SELECT webhook_id, first, last, state, since, tries, next, reason FROM webhook_kept WHERE webhook_id = ? AND state = ? "
+
+func (q webhooks) kept(ctx context.Context, where string, args ...any) (list []webhook.Kept, err error) {
+	err = q.rows(ctx, keptQuery+where, args, func(scan func(...any) error) error {
+		var k webhook.Kept
+		var since, next int64
+		err := scan(&k.Webhook, &k.First, &k.Last, &k.State, &since, &k.Tries, &next, &k.Reason)
+		k.Since, k.Next = fromMillis(since), orNever(next)
+		list = append(list, k)
+		return err
+	})
+	return list, err
+}
+
+func (q webhooks) Kept(ctx context.Context, id uint64, state webhook.State, after uint64, limit int) ([]webhook.Kept, error) {
+	return q.kept(ctx, "AND first > ? ORDER BY first LIMIT ?", id, state, int64(after), limit)
+}
+
+func (q webhooks) Due(ctx context.Context, id uint64) (webhook.Kept, bool, error) {
+	list, err := q.kept(ctx, "ORDER BY next, first LIMIT 1", id, webhook.Parked)
+	if err != nil || len(list) == 0 {
+		return webhook.Kept{}, false, err
+	}
+	return list[0], true, nil
+}
+
+func (q webhooks) CountKept(ctx context.Context, id uint64, state webhook.State) (n int, err error) {
+	_, err = q.row(ctx, "SELECT count(*) FROM webhook_kept WHERE webhook_id = ? AND state = ?", []any{id, state}, &n)
+	return n, err
+}
+
+func (q webhooks) Keep(ctx context.Context, k webhook.Kept) error {
+	_, err := q.exec(ctx, `INSERT OR REPLACE INTO webhook_kept (webhook_id, first, last, state, since, tries, next, reason)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?)`, k.Webhook, int64(k.First), int64(k.Last), k.State, k.Since.UnixMilli(), k.Tries, orZero(k.Next), k.Reason)
+	return err
+}
+
+func (q webhooks) DropKept(ctx context.Context, id, first uint64) error {
+	_, err := q.exec(ctx, "DELETE FROM webhook_kept WHERE webhook_id = ? AND first = ?", id, int64(first))
+	return err
+}
+
+func (q webhooks) Hasten(ctx context.Context, id uint64, now time.Time) error {
+	_, err := q.exec(ctx, "UPDATE webhook_kept SET next = min(next, ?) WHERE webhook_id = ? AND state = ?", now.UnixMilli(), id, webhook.Parked)
+	return err
+}
