@@ -3,8 +3,11 @@ package chat
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
@@ -20,19 +23,44 @@ var (
 	ErrBlocking         = status.Errorf(status.Forbidden, "BLOCKING", "you blocked this person; take the block away first")
 	ErrBlocked          = status.Errorf(status.Forbidden, "BLOCKED", "this person cannot be reached")
 	ErrNotBlocked       = status.Errorf(status.NotFound, "NOT_BLOCKED", "you have not blocked this person")
-	ErrTextRequired     = status.Errorf(status.Invalid, "TEXT_REQUIRED", "the message is empty")
-	ErrTextInvalid      = status.Errorf(status.Invalid, "TEXT_INVALID", "the message is not valid UTF-8")
+
+	ErrTextRequired   = status.Errorf(status.Invalid, "TEXT_REQUIRED", "the message is empty")
+	ErrTextInvalid    = status.Errorf(status.Invalid, "TEXT_INVALID", "the message is not valid UTF-8")
+	ErrTextTooLong    = status.Errorf(status.TooLarge, "TEXT_TOO_LONG", "the text is too long")
+	ErrPayloadInvalid = status.Errorf(status.Invalid, "PAYLOAD_INVALID", "what is to be passed on is not JSON, or too long")
+	ErrNoMessage      = journal.ErrNoMessage
+	ErrEditDeleted    = status.Errorf(status.Conflict, "EDIT_DELETED", "this message was deleted")
+	ErrEditOther      = status.Errorf(status.Forbidden, "EDIT_OTHER", "this message is somebody else's")
+	ErrEditExpired    = status.Errorf(status.Forbidden, "EDIT_EXPIRED", "this message is too old to be changed")
+
+	ErrNoRoom        = status.Errorf(status.NotFound, "NO_ROOM", "there is no such group or person")
+	ErrNoInvite      = status.Errorf(status.NotFound, "NO_INVITE", "this invitation is not valid, or not any more")
+	ErrFull          = status.Errorf(status.Conflict, "GROUP_FULL", "this group has as many members as it can have")
+	ErrTooManyGroups = status.Errorf(status.Conflict, "TOO_MANY_GROUPS", "you are in as many groups as one can be in; leave one first")
+	ErrNotOwner      = status.Errorf(status.Forbidden, "NOT_OWNER", "only the group's owner may do that")
+	ErrNotMember     = status.Errorf(status.Forbidden, "NOT_MEMBER", "not a member of this group")
+	ErrKicked        = status.Errorf(status.Forbidden, "KICKED", "you were removed from this group")
+
+	ErrNoPost    = status.Errorf(status.NotFound, "NO_POST", "there is no such post")
+	ErrNoComment = status.Errorf(status.NotFound, "NO_COMMENT", "there is no such comment")
+	ErrNotAuthor = status.Errorf(status.Forbidden, "NOT_AUTHOR", "this is somebody else's")
 )
 
 // Options says what chat stands on.
 type Options struct {
 	Journal *journal.Journal
 	Store   Store
+	Hub     *hub.Hub // says what is not kept; nil: nobody hears that
+
+	MaxMembers int              // of a group; 256
+	Now        func() time.Time // the clock by which a message is too old to be edited; nil: the journal's
+	Log        *slog.Logger     // nil: slog.Default()
 }
 
-// Service is the friends, rooms and messages.
+// Service is the friends, rooms, messages, groups and posts.
 type Service struct {
-	o Options // static
+	o      Options // static
+	online *online // guards itself
 }
 
 // New makes the service. It starts nothing.
@@ -40,7 +68,16 @@ func New(o Options) (*Service, error) {
 	if o.Journal == nil || o.Store == nil {
 		return nil, errors.New("chat: a journal and a store are needed")
 	}
-	return &Service{o}, nil
+	if o.MaxMembers < 0 {
+		return nil, errors.New("chat: the most members of a group are below zero")
+	}
+	if o.MaxMembers == 0 {
+		o.MaxMembers = 256
+	}
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return &Service{o: o, online: newOnline()}, nil
 }
 
 // background is for what runs inside a change, which waits for nobody.

@@ -33,7 +33,7 @@ const ann, bob, cat, dan = 1, 2, 3, 4
 
 var names = map[uint64]string{ann: "ann", bob: "bob", cat: "cat", dan: "dan"}
 
-func start(t testing.TB) *world {
+func start(t testing.TB, set ...func(*chat.Options)) *world {
 	t.Helper()
 	st, j, _ := storetest.Start(t, t.TempDir())
 	w := &world{t: t, journal: j}
@@ -44,7 +44,11 @@ func start(t testing.TB) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Service, err = chat.New(chat.Options{Journal: j, Store: st.Chats()}); err != nil {
+	o := chat.Options{Journal: j, Store: st.Chats()}
+	for _, f := range set {
+		f(&o)
+	}
+	if w.Service, err = chat.New(o); err != nil {
 		t.Fatal(err)
 	}
 	for id := uint64(1); id <= 4; id++ {
@@ -234,7 +238,7 @@ func TestEndings(t *testing.T) {
 				t.Fatalf("heard %q", got)
 			}
 		}
-		page, _, err := w.History(t.Context(), me, other, 0, 10)
+		page, _, err := w.History(t.Context(), me, chat.Place{User: other}, 0, 10)
 		if err != nil || len(page) != 1 {
 			t.Fatalf("what was said is gone: %v, %v", page, err)
 		}
@@ -323,13 +327,13 @@ func TestSend(t *testing.T) {
 	if m.Kind != chat.KindMessage || m.From != bob || m.Except != 7 || m.Seq(chat.RoomTopic(5)) != 1 || m.Seq(account.Inbox(ann)) != 3 || m.Seq(account.Inbox(bob)) != 3 || len(m.Entries) != 3 {
 		t.Fatalf("said %+v", m)
 	}
-	var d chat.MessageSent
-	w.ok(json.Unmarshal(m.Data, &d))
-	if d != (chat.MessageSent{Room: 5, To: ann, Text: "hi <ann>", Sender: account.Profile{ID: bob, Handle: "bob", Name: "bob"}}) {
+	const want = `{"room":5,"to":1,"text":"hi \u003cann\u003e","sender":{"id":2,"handle":"bob","name":"bob"},"receiver":{"id":1,"handle":"ann","name":"ann"}}`
+	if string(m.Data) != want {
 		t.Fatalf("said %s", m.Data)
 	}
 	w.refused(w.send(ann, bob, ""), chat.ErrTextRequired)
 	w.refused(w.send(ann, bob, "\xff"), chat.ErrTextInvalid)
+	w.refused(w.send(ann, bob, strings.Repeat("x", 1<<15)), chat.ErrTextTooLong)
 	for _, to := range []uint64{ann, cat, 99, 0} {
 		w.refused(w.send(ann, to, "hi"), chat.ErrNotFriends)
 	}
@@ -339,7 +343,7 @@ func TestSend(t *testing.T) {
 
 func TestHistory(t *testing.T) {
 	w := start(t)
-	if page, next, err := w.History(t.Context(), ann, bob, 0, 10); err != nil || page != nil || next != 0 {
+	if page, next, err := w.History(t.Context(), ann, chat.Place{User: bob}, 0, 10); err != nil || page != nil || next != 0 {
 		t.Fatalf("strangers: %v %d %v", page, next, err)
 	}
 	w.befriend(ann, bob)
@@ -356,7 +360,7 @@ func TestHistory(t *testing.T) {
 	var texts []string
 	pages, cursor := 0, uint64(0)
 	for {
-		page, next, err := w.History(t.Context(), bob, ann, cursor, 10)
+		page, next, err := w.History(t.Context(), bob, chat.Place{User: ann}, cursor, 10)
 		w.ok(err)
 		pages++
 		for _, m := range page {
@@ -373,7 +377,7 @@ func TestHistory(t *testing.T) {
 	if pages != 3 || len(texts) != 25 || texts[0] != "24" || texts[24] != "0" {
 		t.Fatalf("%d pages: %q", pages, texts)
 	}
-	if page, _, err := w.History(t.Context(), cat, bob, 0, 10); err != nil || page != nil {
+	if page, _, err := w.History(t.Context(), cat, chat.Place{User: bob}, 0, 10); err != nil || page != nil {
 		t.Fatalf("cat reads %v, %v", page, err)
 	}
 }

@@ -54,8 +54,35 @@ func (s *Service) Speak(by Speaker, text string, key journal.Key) *journal.Pendi
 
 // Announce puts a notice on the feed, and nowhere else.
 func (s *Service) Announce(text string, key journal.Key) *journal.Pending {
-	return s.o.Journal.DoOnce(key, journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+	return s.o.Journal.DoOnce(key, s.AnnounceIn(text))
+}
+
+// AnnounceIn is what Announce does, as a change.
+func (s *Service) AnnounceIn(text string) journal.Change {
+	return journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
 		data, err := account.NoticeData(text)
 		return []*journal.Message{{Kind: account.KindNotice, Entries: journal.To(FeedTopic), Data: data}}, err
-	}))
+	})
+}
+
+// PublishIn is a change that says something in a group, to all its members and
+// by nobody.
+func (s *Service) PublishIn(group uint64, text string) journal.Change {
+	return s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
+		if err := checkText(text); err != nil {
+			return nil, err
+		}
+		g, ok, err := t.Group(background, group)
+		if err == nil && !ok {
+			err = ErrNoRoom
+		}
+		if err != nil {
+			return nil, err
+		}
+		a := audience{room: group, group: g.profile()}
+		if a.hearers, err = t.MemberIDs(background, group); err != nil {
+			return nil, err
+		}
+		return a.message(KindMessage, 0, a.sent(text, ""), a.inboxes(RoomTopic(group)))
+	})
 }
