@@ -1,7 +1,6 @@
 package instance
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -20,32 +19,6 @@ const (
 	KindDeleted = "instance.deleted" // the last one; no event, and no dialect shows it as one
 )
 
-// EventData is an event, with its instance as it was when it happened. What is
-// stored has no space between its parts and these names in this order, so that
-// a frame of it is made by adding to its end.
-type EventData struct {
-	Event    string          `json:"event"`
-	Instance Profile         `json:"instance"`
-	Data     json.RawMessage `json:"data"`
-}
-
-const (
-	beforeName     = `{"event":"`
-	beforeInstance = `","instance":`
-	beforeData     = `,"data":`
-)
-
-// EventName is the event's name in the Data of a message of KindEvent, read
-// without the rest; "" where it is none.
-func EventName(data []byte) string {
-	rest, ok := bytes.CutPrefix(data, []byte(beforeName))
-	end := bytes.IndexByte(rest, '"')
-	if !ok || end < 0 {
-		return ""
-	}
-	return string(rest[:end])
-}
-
 // Event is an event to emit.
 type Event struct {
 	Name string
@@ -62,16 +35,22 @@ const (
 // durable; with a key (see journal.Key) they are said once however often they
 // are handed over. The result's messages are theirs, one each.
 func (s *Service) Emit(ref Ref, events []Event, key journal.Key) *journal.Pending {
-	e := &emission{ref: ref, store: s.o.Store}
+	return s.o.Journal.DoOnce(key, s.EmitIn(ref, events))
+}
+
+// EmitIn is Emit as a change, to be one with others (see journal.All). What is
+// wrong with the events is found when it is applied.
+func (s *Service) EmitIn(ref Ref, events []Event) journal.Change {
 	// What needs no look at the instance is done here: the writer serves others too.
-	e.events, e.err = s.prepare(events)
-	return s.o.Journal.DoOnce(key, e)
+	list, err := s.prepare(events)
+	return &emission{ref: ref, store: s.o.Store, all: s.o.All, events: list, err: err}
 }
 
 // emission is the one change that must be cheap: a query, and appended rows.
 type emission struct {
 	ref    Ref
 	store  Store
+	all    bool
 	events []event
 	err    error // found before it was handed over
 }
@@ -172,7 +151,7 @@ func (e *emission) Apply(tx *journal.Tx) ([]*journal.Message, error) {
 				return nil, err
 			}
 		}
-		ms[i] = eventMessage(row.ID, ev.name, profile, ev.data)
+		ms[i] = eventMessage(topicsOf(row.ID, e.all), ev.name, profile, ev.data)
 	}
 	if !moved {
 		return ms, nil
@@ -180,27 +159,22 @@ func (e *emission) Apply(tx *journal.Tx) ([]*journal.Message, error) {
 	return ms, t.SetInstance(background, row)
 }
 
-// eventMessage writes EventData by its parts, which are JSON already.
-func eventMessage(id uint64, name string, profile, data []byte) *journal.Message {
-	b := make([]byte, 0, len(beforeName)+len(name)+len(beforeInstance)+len(profile)+len(beforeData)+len(data)+1)
-	b = append(b, beforeName...)
-	b = append(b, name...)
-	b = append(b, beforeInstance...)
-	b = append(b, profile...)
-	b = append(b, beforeData...)
-	b = append(b, data...)
-	b = append(b, '}')
-	return &journal.Message{Kind: KindEvent, Entries: journal.To(Topic(id)), Data: b}
+// topicsOf are the topics that an instance's event enters.
+func topicsOf(id uint64, all bool) []journal.Entry {
+	if all {
+		return journal.To(Topic(id), AllTopic)
+	}
+	return journal.To(Topic(id))
 }
 
 // tokenRefreshed is the event that the server itself causes, and what ends the
 // sessions of the old token. It says which token is new, and never the token.
-func tokenRefreshed(row Row, old uint64) (*journal.Message, error) {
+func (s *Service) tokenRefreshed(row Row, old uint64) (*journal.Message, error) {
 	profile, err := encode(row.Profile())
 	if err != nil {
 		return nil, err
 	}
-	m := eventMessage(row.ID, refreshToken, profile, fmt.Appendf(nil, `{"id":%d}`, row.Token))
+	m := eventMessage(topicsOf(row.ID, s.o.All), refreshToken, profile, fmt.Appendf(nil, `{"id":%d}`, row.Token))
 	m.Ends = CredentialOf(old)
 	return m, nil
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
@@ -285,5 +286,76 @@ func BenchmarkEmit(b *testing.B) {
 		if _, err := one.Wait(bg); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// TestEmitIn sees events as a part of another change: with all of it, or not at all.
+func TestEmitIn(t *testing.T) {
+	w := start(t, t.TempDir(), instance.Options{All: true})
+	i, token := w.create("a")
+	ref := instance.ByName("a")
+	other := journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+		return []*journal.Message{{Kind: "x", Entries: journal.To("x"), Data: []byte("{}")}}, nil
+	})
+	r, err := w.journal.Do(journal.All(w.EmitIn(ref, parse("messages.set 1", `connection.update {"state":"open"}`)), other,
+		w.EmitIn(ref, parse("messages.set 2", `qrcode.updated 3`)))).Wait(bg)
+	w.ok(err)
+	if len(r.Messages) != 5 || r.Messages[2].Kind != "x" || r.Messages[4].Seq(instance.Topic(i.ID)) != 4 || r.Messages[4].Seq(instance.AllTopic) != 4 {
+		t.Errorf("said %+v", r.Messages)
+	}
+	if got, err := w.Get(bg, ref); err != nil || got.State != "open" || got.LastConnection != 2 || got.LastQRCode != 4 {
+		t.Errorf("it is %+v, %v", got, err)
+	}
+	for _, bad := range []journal.Change{w.EmitIn(ref, parse("messages.st 1")), w.EmitIn(instance.ByName("b"), parse("messages.set 1")), w.EmitIn(ref, nil)} {
+		if _, err := w.journal.Do(journal.All(other, bad)).Wait(bg); status.Of(err) == nil || status.Of(err).Code == status.Internal {
+			t.Errorf("half of it: %v", err)
+		}
+	}
+	if ms, err := w.journal.Read(bg, "x", 0, 9); err != nil || len(ms) != 1 {
+		t.Errorf("half of it is said: %+v, %v", ms, err)
+	}
+	// What the server says itself is heard by all, and the end is its own.
+	_, err = w.RefreshToken(bg, ref, token.Text)
+	w.ok(err)
+	_, err = w.Delete(bg, ref)
+	w.ok(err)
+	ms, err := w.journal.Read(bg, instance.AllTopic, 0, 99)
+	if err != nil || len(ms) != 5 || instance.EventName(ms[4].Data) != "refresh.token" || len(w.topic(i.ID)) != 6 {
+		t.Errorf("all: %+v, %v", ms, err)
+	}
+}
+
+// TestGetIn sees that what rests on an instance is refused from its end on.
+func TestGetIn(t *testing.T) {
+	w := start(t, t.TempDir(), instance.Options{})
+	i, token := w.create("a")
+	a, err := w.Authenticate(bg, token.Text)
+	w.ok(err)
+	get := func() (got instance.Instance, err error) {
+		_, err = w.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+			got, err = w.GetIn(tx, a.Ref())
+			return nil, err
+		})).Wait(bg)
+		return got, err
+	}
+	if got, err := get(); err != nil || got.ID != i.ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+	_, err = w.Delete(bg, instance.ByID(i.ID))
+	w.ok(err)
+	_, err = get()
+	w.refused(err, instance.ErrTokenEnded)
+}
+
+func TestAppendEvent(t *testing.T) {
+	m := &journal.Message{ID: "a1-b2", Kind: instance.KindEvent, Time: time.Date(2026, 1, 2, 3, 4, 5, 678_912_345, time.UTC), Data: []byte(`{"event":"x","data":1}`)}
+	const head = `before{"event":"x","data":1,"id":"a1-b2","seq":12,`
+	for epoch, want := range map[string]string{"": head, "e9": head + `"epoch":"e9",`} {
+		if got := instance.AppendEvent([]byte("before"), m, 12, epoch); string(got) != want+`"timestamp":"2026-01-02T03:04:05.678Z"}` {
+			t.Errorf("epoch %q: %s", epoch, got)
+		}
+	}
+	if string(m.Data) != `{"event":"x","data":1}` {
+		t.Error("the message was changed")
 	}
 }

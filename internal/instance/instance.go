@@ -83,6 +83,9 @@ func (i Instance) Profile() Profile {
 // Topic is the topic of an instance's events.
 func Topic(id uint64) string { return "instance/" + strconv.FormatUint(id, 10) }
 
+// AllTopic is the topic of the events of all instances (see Options.All).
+const AllTopic = "instances"
+
 // CredentialOf is what sessions of a token rest on, as a message's Ends names it.
 func CredentialOf(token uint64) string { return "token/" + strconv.FormatUint(token, 10) }
 

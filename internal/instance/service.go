@@ -29,6 +29,7 @@ type Options struct {
 	APIName  string        // who made a token, as it says itself; "kabar"
 	TokenTTL time.Duration // a token's life; for ever
 	Names    []string      // event names beside the built-in ones
+	All      bool          // each event enters AllTopic too, for who hears every instance
 
 	Now func() time.Time // time.Now
 }
@@ -84,6 +85,12 @@ func (s *Service) change(ctx context.Context, f func(tx *journal.Tx, t Tx) ([]*j
 		return f(tx, s.o.Store.In(tx))
 	})).Wait(ctx)
 	return err
+}
+
+// GetIn is one instance, inside a change: what the change does rests on it.
+func (s *Service) GetIn(tx *journal.Tx, ref Ref) (Instance, error) {
+	row, err := ref.find(background, s.o.Store.In(tx))
+	return row.Instance, err
 }
 
 // Ref says which instance is meant, and what the caller's right to it rests on.

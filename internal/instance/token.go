@@ -159,7 +159,7 @@ func (s *Service) RefreshToken(ctx context.Context, ref Ref, old string) (Token,
 			return nil, err
 		}
 		row.Token, row.Hash = token.ID, hash
-		said, err := tokenRefreshed(row, replaced)
+		said, err := s.tokenRefreshed(row, replaced)
 		if err != nil {
 			return nil, err
 		}

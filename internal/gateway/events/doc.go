@@ -21,6 +21,23 @@
 //
 // Events are posted to POST /v1/instances/{name}/events (package api).
 //
+// # Webhooks
+//
+//	PUT /webhook/set/{name} {url, enabled?, events?}   both  201 {id, url, enabled, events, instanceId, secret?}
+//	GET /webhook/find/{name}                           both  200 the same, with lastError, onHoldSince and nextTry where there are
+//
+// An instance has one webhook; secret stands in the answer that made it, and
+// never again. enabled is true where it is left out; one that is off is paused,
+// and gets what is younger than three days when it is on again. events are flags
+// (messagesUpsert: true): the known system's, or the names of events; those that
+// are true are sent. null, or none: all, messaging-history.set too.
+//
+// An event is posted as the frame below, without an epoch, and signed as
+// Standard Webhooks: webhook-id is the event's id, webhook-timestamp the time of
+// the try. Resource-Owner is the instance's ownerJid or, where it has none, its
+// name; what is not plain ASCII in it is written as in a URL (%C3%A9). How it is
+// tried, and what becomes of what is not taken, is package webhook's promise.
+//
 // # Subscribing: GET /ws/events?event=<name>&token=<instance token>
 //
 // event is a name, several with commas, or * for all that may be subscribed to.

@@ -21,6 +21,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -34,9 +35,11 @@ type rig struct {
 	// static
 	events    events.Options
 	instances instance.Options
+	sender    webhook.Sender // nil: nobody is there
 
 	// of the server that was built last
 	service *instance.Service
+	hooks   *webhook.Service
 	gateway *events.Gateway
 	ahead   atomic.Int64 // of the instances' clock
 }
@@ -68,7 +71,7 @@ func TestTranscriptsOfSettings(t *testing.T) {
 func (r *rig) options() transcript.Options {
 	return transcript.Options{
 		Words:  r.words(),
-		Values: map[string]string{"tokenId": "secret"},
+		Values: map[string]string{"tokenId": "secret", "secret": "whsec"},
 		Build: func(c *transcript.Core) (transcript.Routes, error) {
 			i := r.instances
 			i.Journal, i.Store, i.Key = c.Journal, c.Store.Instances(), bytes.Repeat([]byte("key "), 8)
@@ -78,7 +81,18 @@ func (r *rig) options() transcript.Options {
 			if r.service, err = instance.New(i); err != nil {
 				return transcript.Routes{}, err
 			}
+			sender := r.sender
+			if sender == nil {
+				sender = nowhere{}
+			}
+			r.hooks, err = webhook.New(webhook.Options{
+				Journal: c.Journal, Store: c.Store.Webhooks(), Hub: c.Hub, Acked: c.Acked, Instances: r.service, Sender: sender, Key: i.Key,
+			})
+			if err != nil {
+				return transcript.Routes{}, err
+			}
 			o := r.events
+			o.Webhooks = r.hooks
 			o.Edge, o.Journal, o.Instances, o.Admin = c.Edge, c.Journal, r.service, gateway.NewAdmin(adminKey)
 			if o.Limits == (ws.Limits{}) {
 				o.Limits = ws.Limits{MaxMessage: 4096, Queue: 256 << 10, Pending: 64}
@@ -93,6 +107,13 @@ func (r *rig) options() transcript.Options {
 			return transcript.Routes{HTTP: mux, Sockets: map[string]ws.Acceptor{events.Path: r.gateway.Accept}}, nil
 		},
 	}
+}
+
+// nowhere is where webhooks lead here: what they send is another package's business.
+type nowhere struct{}
+
+func (nowhere) Post(context.Context, webhook.Request) (webhook.Answer, error) {
+	return webhook.Answer{}, errors.New("nobody is there")
 }
 
 // words are what the transcripts of events say beside what all can say.

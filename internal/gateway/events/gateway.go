@@ -11,6 +11,7 @@ import (
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -22,6 +23,7 @@ type Options struct {
 	Edge      *gateway.Edge
 	Journal   *journal.Journal
 	Instances *instance.Service
+	Webhooks  *webhook.Service // nil: there are none, nor their routes
 	Admin     gateway.Admin
 	Limits    ws.Limits
 	KeepAlive time.Duration // between the signs of life of a stream that is idle; 0: 25 s
@@ -66,6 +68,12 @@ func (g *Gateway) Handle(mux *http.ServeMux) {
 	routes.Handle("DELETE /instance/delete/{name}", g.own(g.remove))
 	routes.Handle("PUT /instance/refreshToken/{name}", g.own(g.refresh))
 	routes.Handle("GET /instance/connectionState/{name}", g.own(g.state))
+	if g.o.Webhooks == nil {
+		return
+	}
+	routes.Preflight("/webhook/{route...}")
+	routes.Handle("PUT /webhook/set/{name}", g.own(g.setWebhook))
+	routes.Handle("GET /webhook/find/{name}", g.own(g.findWebhook))
 }
 
 // worded is an error with a status of its own.

@@ -83,19 +83,11 @@ func (f Format) encode(m *journal.Message, name string, seq uint64) []byte {
 		}
 		return f.cloudEvent(m, name, e.Instance.Name, e.Data, seq)
 	}
-	// What the core keeps is {event, instance, data}: the frame without its end.
-	b := append(make([]byte, 0, len(m.Data)+128), m.Data[:len(m.Data)-1]...)
-	b = append(b, `,"id":`...)
-	b = gateway.AppendString(b, m.ID)
-	b = append(b, `,"seq":`...)
-	b = strconv.AppendUint(b, seq, 10)
+	epoch := ""
 	if f.tell {
-		b = append(b, `,"epoch":`...)
-		b = gateway.AppendString(b, f.epoch)
+		epoch = f.epoch
 	}
-	b = append(b, `,"timestamp":"`...)
-	b = m.Time.AppendFormat(b, stamp)
-	return append(b, `"}`...)
+	return instance.AppendEvent(make([]byte, 0, len(m.Data)+128), m, seq, epoch)
 }
 
 // cloudEvent writes a CloudEvents 1.0 event in its JSON format, with the

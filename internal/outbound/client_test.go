@@ -1,0 +1,267 @@
+package outbound
+
+import (
+	"bufio"
+	"context"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/webhook"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var loopback = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+
+func client(t *testing.T, o Options) *Client {
+	t.Helper()
+	if o.Allow == nil {
+		o.Allow = loopback
+	}
+	c := New(o)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// raw is a server that says what it likes to each connection.
+func raw(t *testing.T, serve func(conn net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
+					_, _ = io.Copy(io.Discard, r.Body)
+					serve(conn)
+				}
+			}()
+		}
+	}()
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-done
+	})
+	return "http://" + l.Addr().String() + "/hook"
+}
+
+func TestPost(t *testing.T) {
+	var got atomic.Pointer[http.Request]
+	var body atomic.Value
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, _ := io.ReadAll(r.Body)
+		body.Store(string(b))
+		got.Store(r)
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	defer s.Close()
+	c := client(t, Options{})
+	a, err := c.Post(t.Context(), webhook.Request{URL: s.URL + "/a?b=c", Header: map[string]string{"webhook-id": "1", "User-Agent": "x"}, Body: []byte("{}")})
+	if err != nil || a.Status != 503 || a.RetryAfter != 7*time.Second {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	r := got.Load()
+	_, keyed := r.Header["X-Idempotency-Key"]
+	if r.Method != http.MethodPost || r.URL.String() != "/a?b=c" || r.Header.Get("webhook-id") != "1" || r.UserAgent() != "x" || body.Load() != "{}" ||
+		r.ContentLength != 2 || keyed || r.Header.Get("Accept-Encoding") != "" {
+		t.Errorf("it got %s %s %v with %v", r.Method, r.URL, r.Header, body.Load())
+	}
+}
+
+// TestNoRedirect sees that a redirect is an answer, wherever it leads.
+func TestNoRedirect(t *testing.T) {
+	var second atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/first" {
+			second.Add(1)
+			return
+		}
+		http.Redirect(w, r, "/second", http.StatusTemporaryRedirect)
+	}))
+	defer s.Close()
+	c := client(t, Options{})
+	a, err := c.Post(t.Context(), webhook.Request{URL: s.URL + "/first"})
+	if err != nil || a.Status != 307 || second.Load() != 0 {
+		t.Errorf("%+v, %v, followed %d times", a, err, second.Load())
+	}
+}
+
+// TestNoProxy sees that no variable of the environment leads requests away.
+func TestNoProxy(t *testing.T) {
+	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"} {
+		t.Setenv(name, "http://127.0.0.1:1")
+	}
+	if c := client(t, Options{}); c.http.Transport.(*http.Transport).Proxy != nil {
+		t.Error("a proxy is asked")
+	}
+}
+
+// TestBadReceivers sees what a receiver can do to one try: nothing.
+func TestBadReceivers(t *testing.T) {
+	t.Parallel()
+	much := strings.Repeat("x", 64<<10)
+	head := "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
+	for name, c := range map[string]struct {
+		serve func(conn net.Conn)
+		want  int    // 0: an error
+		words string // of the error
+	}{
+		"nonsense": {serve: func(conn net.Conn) { _, _ = io.WriteString(conn, "hello there\r\n\r\n") }, words: "the connection failed"},
+		"nothing":  {serve: func(net.Conn) {}, words: "without an answer"},
+		"reset": {serve: func(conn net.Conn) {
+			_ = conn.(*net.TCPConn).SetLinger(0)
+		}, words: "the connection failed"},
+		"never": {serve: func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }, words: "no answer in time"},
+		"a byte a moment": {serve: func(conn net.Conn) {
+			for i := range head {
+				if _, err := io.WriteString(conn, head[i:i+1]); err != nil {
+					return
+				}
+				time.Sleep(50 * time.Millisecond)
+			}
+		}, words: "no answer in time"},
+		"a head without end": {serve: func(conn net.Conn) {
+			_, _ = io.WriteString(conn, head)
+			for {
+				if _, err := io.WriteString(conn, "X-A: "+much[:1000]+"\r\n"); err != nil {
+					return
+				}
+			}
+		}, words: "the connection failed"},
+		"many heads": {serve: func(conn net.Conn) {
+			for {
+				if _, err := io.WriteString(conn, "HTTP/1.1 103 Early Hints\r\nLink: "+much[:1000]+"\r\n\r\n"); err != nil {
+					return
+				}
+			}
+		}, words: "the connection failed"},
+		"a gigabyte": {serve: func(conn net.Conn) {
+			_, _ = io.WriteString(conn, head+"Content-Length: 1073741824\r\n\r\n")
+			for n := 0; n < 1<<30; n += len(much) {
+				if _, err := io.WriteString(conn, much); err != nil {
+					return
+				}
+			}
+			panic("all of it was read")
+		}, want: 200},
+		"a body without end": {serve: func(conn net.Conn) {
+			_, _ = io.WriteString(conn, head+"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
+			_, _ = io.Copy(io.Discard, conn)
+		}, want: 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			to := raw(t, c.serve)
+			a, err := client(t, Options{Timeout: time.Second}).Post(t.Context(), webhook.Request{URL: to, Body: []byte("{}")})
+			if a.Status != c.want || c.want == 0 && (err == nil || !strings.Contains(err.Error(), c.words)) || c.want != 0 && err != nil {
+				t.Errorf("%+v, %v", a, err)
+			}
+			if err != nil && (status.Of(err).Code == status.Internal || strings.Contains(err.Error(), "/hook")) {
+				t.Errorf("it says too much, or nothing: %v", err)
+			}
+		})
+	}
+}
+
+func TestGivesUpWithItsCaller(t *testing.T) {
+	to := raw(t, func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	if _, err := client(t, Options{Timeout: time.Hour}).Post(ctx, webhook.Request{URL: to}); err == nil {
+		t.Error("there was an answer")
+	}
+}
+
+func TestNobodyThere(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	_, err = client(t, Options{}).Post(t.Context(), webhook.Request{URL: "http://" + l.Addr().String()})
+	if err == nil || err.Error() != "the connection failed: connection refused" {
+		t.Errorf("got %v", err)
+	}
+	nobody := func(context.Context, string) ([]netip.Addr, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: "x.test", Server: "10.0.0.53:53", IsNotFound: true}
+	}
+	_, err = client(t, Options{Lookup: nobody}).Post(t.Context(), webhook.Request{URL: "http://x.test"})
+	if !errors.Is(err, errNoName) || strings.Contains(err.Error(), "10.0.0.53") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTLSIsVerified(t *testing.T) {
+	s := httptest.NewTLSServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer s.Close()
+	s.Config.ErrorLog = nil
+	_, err := client(t, Options{}).Post(t.Context(), webhook.Request{URL: s.URL})
+	if status.Of(err).Reason != "CERTIFICATE_INVALID" {
+		t.Errorf("a certificate of nobody's: %v", err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	if a, err := client(t, Options{Roots: roots}).Post(t.Context(), webhook.Request{URL: s.URL}); err != nil || a.Status != 200 {
+		t.Errorf("a good one: %+v, %v", a, err)
+	}
+}
+
+// TestConnectionIsUsedAgain sees that one that was closed meanwhile does not
+// fail the next try.
+func TestConnectionIsUsedAgain(t *testing.T) {
+	var conns atomic.Int32
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "thanks") }))
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.Start()
+	defer s.Close()
+	c := client(t, Options{})
+	for n := range 20 {
+		if n == 10 {
+			s.CloseClientConnections()
+		}
+		if a, err := c.Post(t.Context(), webhook.Request{URL: s.URL, Body: []byte("{}")}); err != nil || a.Status != 200 {
+			t.Fatalf("%d: %+v, %v", n, a, err)
+		}
+	}
+	if n := conns.Load(); n != 2 {
+		t.Errorf("%d connections", n)
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for text, want := range map[string]time.Duration{
+		"": 0, "0": 0, "120": 2 * time.Minute, "-1": 0, "1.5": 0, "soon": 0, "99999999999999": 0,
+		"Fri, 02 Jan 2026 03:05:05 GMT": time.Minute, "Fri, 02 Jan 2026 03:03:05 GMT": 0,
+	} {
+		if got := retryAfter(text, now); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package webhook
+
+import (
+	"context"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// Sender posts to other hosts. It returns when ctx ends at the latest, bounds
+// what it reads, follows no redirect and calls no address that it must not.
+type Sender interface {
+	Post(ctx context.Context, r Request) (Answer, error)
+}
+
+// Request is one try.
+type Request struct {
+	URL    string
+	Header map[string]string
+	Body   []byte
+}
+
+// Answer is what a receiver said to it.
+type Answer struct {
+	Status     int
+	RetryAfter time.Duration // 0: it did not say
+}
+
+// Webhook is one endpoint.
+type Webhook struct {
+	ID       uint64
+	Instance uint64 // 0: the one that gets every instance's events
+	URL      string
+	Enabled  bool
+	Events   []string // those that it gets, in order; nil for all
+
+	Created, Updated time.Time // Updated: by its owner
+
+	Hold  Hold
+	Error string // what its last failed try met, until all is well again; "" for nothing
+}
+
+// Hold is what an endpoint that could not be reached waits by.
+type Hold struct {
+	Since time.Time // zero: it is not on hold
+	Tries int
+	Next  time.Time
+}
+
+// Row is a webhook as it is stored.
+type Row struct {
+	Webhook
+	Version uint64 // another after whatever its worker must know of
+	Start   uint64 // it gets what follows this in its topic, whatever was acknowledged
+
+	// Sealed; Secret is empty for the one of all instances, whose secret is not
+	// kept here. The old one signs beside it until OldUntil.
+	Secret, OldSecret []byte
+	OldUntil          time.Time
+}
+
+// State says what became of events that were not taken.
+type State byte
+
+// The states of Kept.
+const (
+	Parked State = iota // refused alone; tried again
+	Dead                // out of tries
+)
+
+// Kept is an event that was not taken, or a range of them.
+type Kept struct {
+	Webhook     uint64
+	First, Last uint64 // numbers in the webhook's topic; the same for one event. A range holds what the webhook does not get, too
+	State       State
+	Since       time.Time // of the first try
+	Tries       int
+	Next        time.Time // of one that is parked
+	Reason      string
+}
+
+// Reader is what can be read, from a snapshot or inside a change. ok is false
+// where there is no such row.
+type Reader interface {
+	Webhook(ctx context.Context, id uint64) (r Row, ok bool, err error)
+	WebhookOf(ctx context.Context, instance uint64) (r Row, ok bool, err error)
+	// Webhooks returns those with ids after one, ascending.
+	Webhooks(ctx context.Context, after uint64, limit int) ([]Row, error)
+
+	// Kept returns a webhook's that begin after a number, ascending.
+	Kept(ctx context.Context, webhook uint64, state State, after uint64, limit int) ([]Kept, error)
+	// Due is the parked one that is to be tried first.
+	Due(ctx context.Context, webhook uint64) (k Kept, ok bool, err error)
+	CountKept(ctx context.Context, webhook uint64, state State) (int, error)
+}
+
+// Tx reads and writes inside a change. A webhook goes with its instance, and
+// what is kept of it with it.
+type Tx interface {
+	Reader
+	NextID(ctx context.Context) (uint64, error) // out of the one sequence of all ids; never given twice
+
+	AddWebhook(ctx context.Context, r Row) error
+	SetWebhook(ctx context.Context, r Row) error
+
+	Keep(ctx context.Context, k Kept) error // in place of what begins at the same number
+	DropKept(ctx context.Context, webhook, first uint64) error
+	// Hasten makes all that a webhook has parked due.
+	Hasten(ctx context.Context, webhook uint64, now time.Time) error
+}
+
+// Store is where webhooks stand.
+type Store interface {
+	Reader
+	In(tx *journal.Tx) Tx
+}

@@ -1,0 +1,203 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// pageRows is how many webhooks are read at once.
+const pageRows = 500
+
+// Run delivers until ctx ends, and returns when all its workers have.
+func (s *Service) Run(ctx context.Context) error {
+	if err := s.setGlobal(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return fmt.Errorf("webhook: %w", err)
+	}
+	r := &running{s: s, workers: map[uint64]*worker{}}
+	defer r.stopAll()
+	for after := uint64(0); ; {
+		rows, err := s.o.Store.Webhooks(ctx, after, pageRows)
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return fmt.Errorf("webhook: %w", err)
+		}
+		for _, row := range rows {
+			after = row.ID
+			r.start(ctx, row)
+		}
+		if len(rows) < pageRows {
+			break
+		}
+	}
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-s.wake:
+			for id := range s.taken() {
+				r.look(ctx, id)
+			}
+		}
+	}
+}
+
+// running is what Run runs; its goroutine alone touches it.
+type running struct {
+	s       *Service
+	workers map[uint64]*worker
+	all     sync.WaitGroup
+}
+
+func (r *running) start(ctx context.Context, row Row) {
+	if !row.Enabled {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	w := &worker{s: r.s, id: row.ID, version: row.Version, cancel: cancel, done: make(chan struct{})}
+	r.workers[row.ID] = w
+	r.all.Go(func() {
+		defer cancel()
+		defer close(w.done)
+		w.run(ctx)
+	})
+}
+
+// look puts a worker that knows how the webhook is now in the place of one that
+// does not. The old one ends first: an endpoint has one at a time.
+func (r *running) look(ctx context.Context, id uint64) {
+	row, ok, err := r.s.o.Store.Webhook(ctx, id)
+	if err != nil {
+		if ctx.Err() == nil {
+			r.s.o.Log.Error("a webhook cannot be read; this is tried again", "webhook", id, "error", err)
+			time.AfterFunc(pause, func() { r.s.look(id) })
+		}
+		return
+	}
+	if w := r.workers[id]; w != nil {
+		if ok && row.Version == w.version && !w.ended() {
+			return
+		}
+		w.cancel()
+		<-w.done
+		delete(r.workers, id)
+	}
+	if ok {
+		r.start(ctx, row)
+	}
+}
+
+func (r *running) stopAll() {
+	for _, w := range r.workers {
+		w.cancel()
+	}
+	r.all.Wait()
+}
+
+// pause is how long something waits that failed for no reason of the receiver's.
+const pause = 5 * time.Second
+
+// errOutdated ends a worker whose webhook was changed, switched off or deleted.
+var errOutdated = errors.New("webhook: it is not as it was")
+
+// worker delivers to one endpoint. Its goroutine alone touches it, but for what
+// is static.
+type worker struct {
+	// static
+	s       *Service
+	id      uint64
+	version uint64 // of the row that it works by
+	cancel  context.CancelFunc
+	done    chan struct{}
+
+	row    Row
+	cursor *hub.Cursor
+	page   []*journal.Message // read, in order
+	read   uint64             // up to where the topic was read, page included
+	head   *journal.Message   // the one that is to be told next, not in page
+	parked Kept               // the one that is to be tried first, where some is
+	some   bool
+}
+
+func (w *worker) ended() bool {
+	select {
+	case <-w.done:
+		return true
+	default:
+		return false
+	}
+}
+
+func (w *worker) run(ctx context.Context) {
+	for {
+		err := w.work(ctx)
+		w.release()
+		if ctx.Err() != nil || errors.Is(err, errOutdated) || errors.Is(err, hub.ErrClosing) {
+			return
+		}
+		w.s.o.Log.Error("a webhook cannot go on; this is tried again", "webhook", w.id, "error", err)
+		if wait(ctx, time.Now().Add(pause)) != nil {
+			return
+		}
+	}
+}
+
+// wait waits until a time, or until ctx ends.
+func wait(ctx context.Context, until time.Time) error {
+	t := time.NewTimer(time.Until(until))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// watch has Run look at the webhook when its instance is deleted, whatever the
+// worker waits for. end ends the watching.
+func (w *worker) watch(ctx context.Context) (end func(), err error) {
+	if w.row.Instance == 0 {
+		return func() {}, nil
+	}
+	session := &hub.Session{Conn: watcher{w.s, w.id}, Format: lastWord{}, Topic: w.topic()}
+	if err := w.s.o.Hub.Subscribe(ctx, session, hub.Now()); err != nil {
+		return nil, err
+	}
+	return func() { w.s.o.Hub.Unsubscribe(session) }, nil
+}
+
+// lastWord is the format of a session that hears only that its instance is no more.
+type lastWord struct{}
+
+// Append writes a byte for the instance's end.
+func (lastWord) Append(dst []byte, m *journal.Message, _ uint64) []byte {
+	if m.Kind != instance.KindDeleted {
+		return dst
+	}
+	return append(dst, '.')
+}
+
+// watcher is a Conn that has Run look whatever it is sent.
+type watcher struct {
+	s  *Service
+	id uint64
+}
+
+func (w watcher) Send(...[]byte) bool {
+	w.s.look(w.id)
+	return true
+}
+
+func (watcher) Close(uint16, string) {}

@@ -1,0 +1,372 @@
+package webhook
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// maxParked is how many events an endpoint may have parked. One that refuses
+// more refuses everything: it is put on hold, and no event is passed over.
+const maxParked = 1000
+
+// maxAhead bounds the bytes that one endpoint has read ahead.
+const maxAhead = 1 << 20
+
+// work begins where the webhook stands, and delivers until something is wrong
+// that is not the receiver's doing.
+func (w *worker) work(ctx context.Context) error {
+	w.head = nil
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	end, err := w.watch(ctx)
+	if err != nil {
+		return err
+	}
+	defer end()
+	// The instance may have gone before it was watched.
+	if err := w.load(ctx); err != nil {
+		return err
+	}
+	for {
+		if err := w.turn(ctx); err != nil {
+			return err
+		}
+	}
+}
+
+// load reads how the webhook stands.
+func (w *worker) load(ctx context.Context) error {
+	row, ok, err := w.s.o.Store.Webhook(ctx, w.id)
+	switch {
+	case err != nil:
+		return err
+	case !ok || row.Version != w.version || !row.Enabled:
+		return errOutdated
+	}
+	w.row = row
+	if w.read, err = w.s.position(ctx, row); err != nil {
+		return err
+	}
+	w.parked, w.some, err = w.s.o.Store.Due(ctx, w.id)
+	return err
+}
+
+// turn tries what is due: one that is parked, then the next in order.
+func (w *worker) turn(ctx context.Context) error {
+	if w.some && !w.held() && !time.Now().Before(w.parked.Next) {
+		if err := w.again(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.next(ctx); err != nil || w.head == nil {
+		return err
+	}
+	return w.deliver(ctx)
+}
+
+func (w *worker) held() bool { return !w.row.Hold.Since.IsZero() }
+
+// next finds the head: the next event that the webhook gets. It waits for one,
+// but not longer than until what is parked is due.
+func (w *worker) next(ctx context.Context) error {
+	for w.head == nil {
+		if len(w.page) == 0 {
+			more, err := w.fill(ctx)
+			if err != nil || !more {
+				return err
+			}
+		}
+		m := w.page[0]
+		w.page[0] = nil
+		w.page = w.page[1:]
+		switch {
+		case m.Kind == instance.KindDeleted:
+			return errOutdated
+		case w.wants(m):
+			w.head = m
+		default:
+			w.pass(m.Seq(w.topic()))
+		}
+	}
+	return nil
+}
+
+func (w *worker) topic() string { return topicOf(w.row.Webhook) }
+
+func (w *worker) wants(m *journal.Message) bool {
+	return m.Kind == instance.KindEvent && (w.row.Events == nil || slices.Contains(w.row.Events, instance.EventName(m.Data)))
+}
+
+// fill reads on; more is false where what is parked is due before there is more.
+func (w *worker) fill(ctx context.Context) (more bool, err error) {
+	until := ctx
+	if w.some && !w.held() {
+		head, err := w.s.o.Journal.Head(ctx, w.topic())
+		if err != nil {
+			return false, err
+		}
+		if head <= w.read { // nothing is there yet
+			var cancel context.CancelFunc
+			until, cancel = context.WithDeadline(ctx, w.parked.Next)
+			defer cancel()
+		}
+	}
+	if w.cursor == nil {
+		if w.cursor, err = w.s.o.Hub.Cursor(ctx, w.topic(), w.read); err != nil {
+			w.cursor = nil
+			return false, err
+		}
+	}
+	ms, err := w.cursor.Next(until)
+	switch {
+	case err != nil && until.Err() != nil && ctx.Err() == nil:
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	w.page = ms
+	bytes := 0
+	for i, m := range ms {
+		if bytes += len(m.Data); bytes > maxAhead && i > 0 {
+			w.cursor.Close()
+			w.cursor, w.page = nil, slices.Clone(ms[:i])
+			break
+		}
+	}
+	w.read = w.page[len(w.page)-1].Seq(w.topic())
+	return true, nil
+}
+
+// release lets go of what was read ahead: one that waits long holds no memory
+// but its head's.
+func (w *worker) release() {
+	if w.cursor != nil {
+		w.cursor.Close()
+	}
+	w.cursor, w.page = nil, nil
+	if w.head != nil {
+		w.read = w.head.Seq(w.topic())
+	}
+}
+
+// pass notes that everything up to seq is told, or durably kept.
+func (w *worker) pass(seq uint64) {
+	w.s.o.Acked.Acked(hub.Acked{Owner: positionOwner(w.id), Topic: w.topic(), Seq: seq})
+}
+
+// deliver tries the head once, when it may be.
+func (w *worker) deliver(ctx context.Context) error {
+	if w.held() {
+		w.release()
+		if err := wait(ctx, w.row.Hold.Next); err != nil {
+			return err
+		}
+	}
+	m := w.head
+	seq := m.Seq(w.topic())
+	a := w.try(ctx, m)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var err error
+	switch a.verdict {
+	case taken:
+		if w.held() || w.row.Error != "" {
+			err = w.well(ctx)
+		}
+	case gone:
+		return w.disable(ctx, a)
+	case refused:
+		var full bool
+		if full, err = w.park(ctx, seq, a); err == nil && full {
+			return w.hold(ctx, m, seq, a)
+		}
+	default:
+		return w.hold(ctx, m, seq, a)
+	}
+	if err != nil {
+		return err
+	}
+	w.head = nil
+	w.pass(seq)
+	return nil
+}
+
+// change writes the webhook's row, if it is the one that the worker knows, and
+// reads again what is parked.
+func (w *worker) change(ctx context.Context, f func(t Tx, row *Row) error) error {
+	var row Row
+	var parked Kept
+	var some bool
+	err := w.s.change(ctx, func(_ *journal.Tx, t Tx) error {
+		var ok bool
+		var err error
+		row, ok, err = t.Webhook(background, w.id)
+		switch {
+		case err != nil:
+			return err
+		case !ok || row.Version != w.version:
+			return errOutdated
+		}
+		if err := f(t, &row); err != nil {
+			return err
+		}
+		if err := t.SetWebhook(background, row); err != nil {
+			return err
+		}
+		parked, some, err = t.Due(background, w.id)
+		return err
+	})
+	if err == nil {
+		w.row, w.parked, w.some = row, parked, some
+	}
+	return err
+}
+
+// well ends a hold.
+func (w *worker) well(ctx context.Context) error {
+	if w.held() {
+		w.s.o.Log.Info("a webhook is reached again", "webhook", w.id, "since", w.row.Hold.Since, "tries", w.row.Hold.Tries)
+	}
+	return w.change(ctx, func(_ Tx, row *Row) error {
+		row.Hold, row.Error = Hold{}, ""
+		return nil
+	})
+}
+
+// disable switches the webhook off, because its receiver said so. The event
+// that it said it to waits with what follows.
+func (w *worker) disable(ctx context.Context, a attempt) error {
+	w.s.o.Log.Warn("a webhook is switched off: its receiver is gone", "webhook", w.id)
+	err := w.change(ctx, func(_ Tx, row *Row) error {
+		row.Enabled, row.Hold, row.Error = false, Hold{}, a.words+", so it was switched off"
+		row.Version++
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return errOutdated
+}
+
+// hold has everything wait for the head, which is tried again by the schedule.
+// What waited as long as tries last is dead, and the rest waits on.
+func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a attempt) error {
+	now := time.Now()
+	h := w.row.Hold
+	if h.Since.IsZero() {
+		h.Since = stored(now)
+		w.s.counts.holds.Add(1)
+		w.s.o.Log.Warn("a webhook is on hold", "webhook", w.id, "error", a.words)
+	}
+	h.Tries++
+	began := h.Since
+	if said := stored(m.Time); said.After(began) {
+		began = said
+	}
+	end := began.Add(maxTrying)
+	h.Next = stored(next(now, end, h.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
+	var dead *Kept
+	if !now.Before(end) {
+		last, err := w.s.lastBefore(ctx, w.topic(), seq, now.Add(-maxTrying))
+		if err != nil {
+			return err
+		}
+		dead = &Kept{Webhook: w.id, First: seq, Last: last, State: Dead, Since: h.Since, Tries: h.Tries, Reason: a.words}
+		head, err := w.s.o.Journal.Head(ctx, w.topic())
+		if err != nil {
+			return err
+		}
+		if last >= head { // nothing waits: what is said next is tried at once
+			h = Hold{}
+		}
+	}
+	err := w.change(ctx, func(t Tx, row *Row) error {
+		row.Hold, row.Error = h, a.words
+		if dead == nil {
+			return nil
+		}
+		return t.Keep(background, *dead)
+	})
+	if err != nil || dead == nil {
+		return err
+	}
+	w.s.counts.died.Add(1)
+	w.release()
+	w.head, w.read = nil, dead.Last
+	w.pass(dead.Last)
+	return nil
+}
+
+var errFull = errors.New("webhook: too many are parked")
+
+// park keeps one event apart that was refused alone; full is true where too many
+// are. It was reached, so a hold is over.
+func (w *worker) park(ctx context.Context, seq uint64, a attempt) (full bool, err error) {
+	now := time.Now()
+	k := Kept{
+		Webhook: w.id, First: seq, Last: seq, Since: stored(now), Tries: 1, Reason: a.words,
+		Next: stored(next(now, now.Add(maxTrying), 1, a.retryAfter, rand.Float64())), //nolint:gosec // it spreads tries, and is no secret
+	}
+	err = w.change(ctx, func(t Tx, row *Row) error {
+		if n, err := t.CountKept(background, k.Webhook, Parked); err != nil {
+			return err
+		} else if n >= maxParked {
+			return errFull
+		}
+		row.Hold, row.Error = Hold{}, a.words
+		return t.Keep(background, k)
+	})
+	switch {
+	case errors.Is(err, errFull):
+		return true, nil
+	case err == nil:
+		w.s.counts.parked.Add(1)
+	}
+	return false, err
+}
+
+// again tries the parked event that is due.
+func (w *worker) again(ctx context.Context) error {
+	k := w.parked
+	ms, err := w.s.o.Journal.Read(ctx, w.topic(), k.First-1, 1)
+	if err != nil {
+		return err
+	}
+	a := attempt{verdict: taken} // where it is no more, or not wanted any more
+	if len(ms) == 1 && w.wants(ms[0]) {
+		a = w.try(ctx, ms[0])
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case a.verdict == gone:
+		return w.disable(ctx, a)
+	}
+	now := time.Now()
+	end := k.Since.Add(maxTrying)
+	k.Tries++
+	k.Reason = a.words
+	k.Next = stored(next(now, end, k.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
+	if !now.Before(end) {
+		k.State, k.Next = Dead, time.Time{}
+	}
+	err = w.change(ctx, func(t Tx, _ *Row) error {
+		if a.verdict != taken {
+			return t.Keep(background, k)
+		}
+		return t.DropKept(background, k.Webhook, k.First)
+	})
+	if err == nil && a.verdict != taken && k.State == Dead {
+		w.s.counts.died.Add(1)
+	}
+	return err
+}
