@@ -38,6 +38,11 @@ func TestTranscriptsOfSettings(t *testing.T) {
 		}
 		transcript.Run(t, "testdata/settings/limits.txt", o)
 	})
+	t.Run("receipts", func(t *testing.T) {
+		o := options(direct.Options{})
+		o.Hub.Linger = 50 * time.Millisecond // who went has gone
+		transcript.Run(t, "testdata/settings/receipts.txt", o)
+	})
 	t.Run("resume", func(t *testing.T) {
 		o := options(direct.Options{})
 		o.Sockets.PingEvery = 50 * time.Millisecond // pongs move positions
@@ -116,6 +121,43 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 			}
 		}
 		return nil
+	},
+	// group Warung 1 2: it has the next id, and these members; the first owns it.
+	"group": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		name, members, _ := strings.Cut(rest, " ")
+		n, err := numbers(members, 2)
+		if err != nil {
+			return err
+		}
+		g, err := s.Chats.CreateGroup(ctx, n[0], name)
+		if err == nil {
+			_, err = s.Chats.Join(ctx, n[1], g.ID, g.Link)
+		}
+		return err
+	},
+	// in 5 1 Hai: user 1 says it in group 5, through no gateway.
+	"in": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		fields := strings.SplitN(rest, " ", 3)
+		n, err := numbers(strings.Join(fields[:2], " "), 2)
+		if err == nil {
+			_, err = s.Chats.Send(chat.Outgoing{From: n[1], Group: n[0], Text: fields[2]}, journal.Key{}).Wait(ctx)
+		}
+		return err
+	},
+	// edit 1 2 $id Hai: user 1 changes what they said to user 2; without a text it is taken back.
+	"edit": func(ctx context.Context, s *transcript.Scene, rest string) (err error) {
+		fields := strings.SplitN(rest, " ", 4)
+		n, err := numbers(strings.Join(fields[:2], " "), 2)
+		if err != nil {
+			return err
+		}
+		id := fields[2]
+		if len(fields) == 4 {
+			_, err = s.Chats.Edit(ctx, n[0], chat.Place{User: n[1]}, id, fields[3], 0)
+		} else {
+			_, err = s.Chats.Delete(ctx, n[0], chat.Place{User: n[1]}, id, 0)
+		}
+		return err
 	},
 	// notice 1 text, notice all text: the server says it.
 	"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {

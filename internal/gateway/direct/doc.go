@@ -21,6 +21,7 @@
 //
 //	after=<id|position|last>  first what arrived after that; last: after what this login has acknowledged
 //	devices=1                 type 5 for what I sent from another device
+//	receipts=1                types 6 to 8: who read, who types, who of the friends is online
 //	epoch=1                   seq and epoch in every frame that has a position; after= implies it
 //	close_reason=1            a refusal as a close code and a sentence
 //
@@ -31,10 +32,16 @@
 //	-1 ERROR            s→c  {message, code, ref}  ref where the frame had one
 //	 0 MESSAGE          c→s  {to:number, message:string}; ref, a string, may stand beside type
 //	 1 INCOMING_MESSAGE s→c  {from, message, time, id}
-//	 2 NOTIFICATION     s→c  {message, kind, user}  kind: accepted, declined, withdrawn, unfriended, notice
+//	 2 NOTIFICATION     s→c  {message, kind, user}  kind: accepted, declined, withdrawn, unfriended, notice, group
 //	 3 FRIEND_REQUEST   s→c  {from}
 //	 4 ACK              s→c  {ref, id, time}  once it is stored; only for a frame with ref
 //	 5 SENT             s→c  {to, message, time, id}  only with devices=1
+//	 6 READ             c↔s  {user, id}  up to that message; only with receipts=1, as are
+//	 7 TYPING           c↔s  {user}      not kept
+//	 8 PRESENCE         s→c  {user, online}  first those who are here; who goes is told after 3 s
+//
+// What somebody says in a group is a NOTIFICATION with kind group, in words;
+// what is changed or taken back later shows in the history.
 //
 // A missing type is 0. A UTF-8 BOM before the object is passed over. The text
 // of a message may have 800 bytes (direct.text). time is RFC 3339 with

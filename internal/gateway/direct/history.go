@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
 )
 
@@ -34,7 +35,7 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request, me account.Use
 			return err
 		}
 	}
-	ms, next, err := g.o.Chats.History(r.Context(), me.ID, to, before, page)
+	ms, next, err := g.o.Chats.History(r.Context(), me.ID, chat.Place{User: to}, before, page)
 	if err != nil {
 		return err
 	}
@@ -44,6 +45,9 @@ func (g *Gateway) history(w http.ResponseWriter, r *http.Request, me account.Use
 	}
 	data.Next = next
 	for _, m := range ms {
+		if m.Deleted || m.Call != nil { // the dialect has no words for either
+			continue
+		}
 		data.Message = append(data.Message, line{m.ID, m.Time.Format(time.RFC3339Nano), m.Sender.ID, m.Text})
 	}
 	gateway.WriteJSON(w, http.StatusOK, struct {

@@ -20,7 +20,8 @@ const upgradeTime = 10 * time.Second
 // socket is one person's connection.
 type socket struct {
 	gateway.LoginSocket
-	g *Gateway // static
+	g        *Gateway // static
+	receipts bool     // static
 }
 
 // Accept answers GET /ws/connect.
@@ -54,17 +55,38 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err != nil {
 		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
 	}
-	f := Format{User: u.ID, Devices: q.Get("devices") == "1"}
+	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Receipts: q.Get("receipts") == "1"}
 	if q.Has("after") || q.Get("epoch") == "1" {
 		f.Epoch = g.o.Edge.Epoch
 	}
 	credential := account.LoginCredential(l.ID)
-	s := &socket{g: g}
+	s := &socket{g: g, receipts: f.Receipts}
 	s.Accounts, s.Login = g.o.Accounts, l
 	s.Session = hub.Session{
 		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID, Credential: credential,
 	}
-	return s, s.Open(ctx, g.o.Edge, c, credential, from)
+	if err := s.Open(ctx, g.o.Edge, c, credential, from); err != nil || !f.Receipts {
+		return s, err
+	}
+	return s, s.greet(ctx, c)
+}
+
+// greet tells who of the friends is here. It is asked after the socket is
+// open: who comes meanwhile is told twice, and nobody is missed.
+func (s *socket) greet(ctx context.Context, c *ws.Conn) error {
+	friends, err := s.g.o.Chats.OnlineFriends(ctx, s.User)
+	if err != nil {
+		s.OnClose(c, 0, "") // it is refused after all
+		return err
+	}
+	var frames []byte
+	for _, id := range friends {
+		frames = appendHere(frames, id)
+	}
+	if len(frames) > 0 {
+		c.Send(frames)
+	}
+	return nil
 }
 
 // readable says what is wrong with the form of after=.
@@ -105,25 +127,51 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 		s.refuse(t, &refusal{message: notRecognized + "frames are text", code: "BINARY"})
 		return
 	}
-	m, bad := decode(p, s.g.o.Text)
-	if bad != nil {
+	m, bad := decode(p, s.g.o.Text, s.receipts)
+	switch {
+	case bad != nil:
 		s.refuse(t, bad)
-		return
+	case m.kind == typeTyping:
+		t.Blocking()
+		s.types(t, m)
+	default:
+		s.carryOut(c, m)
 	}
+}
+
+// carryOut does what is kept: a message, or a mark up to where was read.
+func (s *socket) carryOut(c *ws.Conn, m message) {
 	var key journal.Key
 	if m.ref != "" {
 		key = journal.Key{Scope: s.Credential, Ref: m.ref}
 	}
 	c.Acquire()
-	s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.Login.ID, Text: m.text}, key).Then(func(r journal.Result, err error) {
+	var pending *journal.Pending
+	if m.kind == typeRead {
+		pending = s.g.o.Chats.ReadTo(s.User, chat.Place{User: m.to}, m.id, s.Login.ID, key)
+	} else {
+		pending = s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.Login.ID, Text: m.text}, key)
+	}
+	pending.Then(func(r journal.Result, err error) {
 		defer c.Release()
 		switch {
 		case err != nil:
 			c.Send(ws.AppendText(nil, appendError(nil, s.refusal(err, m.ref))))
+		case m.ref != "" && m.kind == typeRead: // which is done also where it was read before
+			c.Send(appendAck(nil, m.ref, m.id, time.Now()))
 		case m.ref != "":
-			c.Send(appendAck(nil, m.ref, r.Messages[0]))
+			c.Send(appendAck(nil, m.ref, r.Messages[0].ID, r.Messages[0].Time))
 		}
 	})
+}
+
+// types tells a friend that this one types.
+func (s *socket) types(t *ws.Turn, m message) {
+	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
+	defer cancel()
+	if err := s.g.o.Chats.Typing(ctx, s.User, chat.Place{User: m.to}, s.Login.ID); err != nil {
+		t.Reply(ws.Text, appendError(nil, s.refusal(err, m.ref)))
+	}
 }
 
 func (s *socket) refuse(t *ws.Turn, r *refusal) {

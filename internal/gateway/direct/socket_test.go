@@ -211,7 +211,7 @@ func TestARefAtOnceIsStoredOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	page, _, err := s.Chats.History(t.Context(), 1, 2, 0, 100)
+	page, _, err := s.Chats.History(t.Context(), 1, chat.Place{User: 2}, 0, 100)
 	if err != nil || len(page) != 1 || len(ids) != 1 || ids[page[0].ID] != 20 {
 		t.Fatalf("%d messages, answered %v, %v", len(page), ids, err)
 	}

@@ -24,6 +24,9 @@ const (
 	typeFriendRequest = 3
 	typeAck           = 4
 	typeSent          = 5
+	typeRead          = 6
+	typeTyping        = 7
+	typePresence      = 8
 )
 
 // Wordings of ERROR that clients know, misspelling included.
@@ -45,10 +48,12 @@ const maxNumber = 1 << 53
 // maxRef bounds what is remembered for a client.
 const maxRef = 128
 
-// message is a MESSAGE frame.
+// message is a MESSAGE frame, or with receipts a READ or a TYPING.
 type message struct {
-	to   uint64
-	text string
+	kind int
+	to   uint64 // whom it is for
+	text string // of a MESSAGE
+	id   string // of a READ: up to where
 	ref  string // "" where the frame had none
 }
 
@@ -61,8 +66,9 @@ type refusal struct {
 
 var bom = []byte("\ufeff")
 
-// decode reads a client's text frame. limit is how many bytes the text may have.
-func decode(p []byte, limit int) (message, *refusal) {
+// decode reads a client's text frame. limit is how many bytes the text may
+// have; with receipts there are more types than MESSAGE.
+func decode(p []byte, limit int, receipts bool) (message, *refusal) {
 	var f struct {
 		Type json.RawMessage `json:"type"`
 		Data json.RawMessage `json:"data"`
@@ -79,13 +85,40 @@ func decode(p []byte, limit int) (message, *refusal) {
 		}
 	}
 	if f.Type != nil {
-		if n, err := strconv.ParseInt(string(f.Type), 10, 64); err != nil {
+		n, err := strconv.ParseInt(string(f.Type), 10, 64)
+		switch {
+		case err != nil:
 			return m, &refusal{notRecognized + "type must be a whole number", "BAD_TYPE", m.ref}
-		} else if n != typeMessage {
+		case receipts && (n == typeRead || n == typeTyping):
+			m.kind = int(n)
+			return m, m.receipt(f.Data)
+		case n != typeMessage:
 			return m, &refusal{notRecognized + fmt.Sprintf("type %d cannot be sent", n), "UNKNOWN_TYPE", m.ref}
 		}
 	}
 	return m, m.data(f.Data, limit)
+}
+
+// receipt reads the data of a READ or a TYPING.
+func (m *message) receipt(raw json.RawMessage) *refusal {
+	var d struct {
+		User json.RawMessage `json:"user"`
+		ID   json.RawMessage `json:"id"`
+	}
+	if len(raw) == 0 || raw[0] != '{' || json.Unmarshal(raw, &d) != nil {
+		return &refusal{notRecognized + "Data is not a map", "BAD_DATA", m.ref}
+	}
+	var err error
+	if m.to, err = strconv.ParseUint(string(d.User), 10, 64); err != nil || m.to >= maxNumber {
+		return &refusal{notRecognized + "user must be a friend's id, a whole number", "BAD_TO", m.ref}
+	}
+	if m.kind == typeTyping {
+		return nil
+	}
+	if json.Unmarshal(d.ID, &m.id) != nil || !journal.IsID(m.id) {
+		return &refusal{notRecognized + "id must be a message's id, a string", "BAD_ID", m.ref}
+	}
+	return nil
 }
 
 // data reads the data of a MESSAGE.
@@ -127,9 +160,10 @@ func jsonFault(err error) string {
 
 // Format writes what concerns one person, as their connections hear it.
 type Format struct {
-	User    uint64 // whose inbox it is
-	Devices bool   // with what they sent themselves
-	Epoch   string // frames carry seq and this epoch; "" for neither
+	User     uint64 // whose inbox it is
+	Devices  bool   // with what they sent themselves
+	Receipts bool   // with who read, who types and who is online
+	Epoch    string // frames carry seq and this epoch; "" for neither
 }
 
 // Append writes a message of the person's inbox as a frame, or nothing.
@@ -157,6 +191,8 @@ func (f Format) encode(m *journal.Message) []byte {
 			return nil
 		}
 		switch {
+		case d.Group != nil:
+			return f.group(m, &d)
 		case d.To == f.User && m.From != f.User:
 			b := open(typeIncoming, len(d.Text)+160)
 			b = append(b, `"from":`...)
@@ -173,10 +209,64 @@ func (f Format) encode(m *journal.Message) []byte {
 		if json.Unmarshal(m.Data, &d) == nil {
 			return notification(d.Text, "notice", 0)
 		}
+	case chat.KindRead, chat.KindTyping, chat.KindPresence:
+		return f.receipt(m)
 	default:
 		return f.friend(m)
 	}
 	return nil
+}
+
+// group says in words what somebody said in a group: this dialect has none.
+func (f Format) group(m *journal.Message, d *chat.MessageSent) []byte {
+	if m.From == f.User {
+		return nil
+	}
+	name := d.Sender.Name
+	if name == "" {
+		return notification(d.Group.Name+": "+d.Text, "group", 0)
+	}
+	return notification(name+" in "+d.Group.Name+": "+d.Text, "group", m.From)
+}
+
+// receipt writes what a friend read, that one types, and that one came or went,
+// to who asked for it. What happens in groups is not for this dialect.
+func (f Format) receipt(m *journal.Message) []byte {
+	if !f.Receipts || m.From == f.User {
+		return nil
+	}
+	about := func(kind int, user uint64) []byte {
+		return strconv.AppendUint(append(open(kind, 80), `"user":`...), user, 10)
+	}
+	switch m.Kind {
+	case chat.KindRead:
+		var d chat.MessagesRead
+		if json.Unmarshal(m.Data, &d) == nil && d.Group == nil {
+			b := append(about(typeRead, d.By.ID), `,"id":`...)
+			return append(gateway.AppendString(b, d.Last), '}')
+		}
+	case chat.KindTyping:
+		var d chat.Typing
+		if json.Unmarshal(m.Data, &d) == nil && d.Group == nil {
+			return append(about(typeTyping, d.By.ID), '}')
+		}
+	case chat.KindPresence:
+		var d chat.Presence
+		if json.Unmarshal(m.Data, &d) == nil {
+			return appendOnline(about(typePresence, d.User), d.Online)
+		}
+	}
+	return nil
+}
+
+func appendOnline(b []byte, online bool) []byte {
+	return append(strconv.AppendBool(append(b, `,"online":`...), online), '}')
+}
+
+// appendHere writes a PRESENCE of a friend who is online already.
+func appendHere(dst []byte, user uint64) []byte {
+	b := strconv.AppendUint(append(open(typePresence, 80), `"user":`...), user, 10)
+	return ws.AppendText(dst, append(appendOnline(b, true), '}'))
 }
 
 // friend writes what happens between people who are or might be friends, to
@@ -233,14 +323,14 @@ func notification(text, kind string, user uint64) []byte {
 	return append(b, '}')
 }
 
-// appendAck writes the ACK of a message that is stored.
-func appendAck(dst []byte, ref string, m *journal.Message) []byte {
+// appendAck writes the ACK of what is stored: the message with this id.
+func appendAck(dst []byte, ref, id string, at time.Time) []byte {
 	b := append(open(typeAck, len(ref)+128), `"ref":`...)
 	b = gateway.AppendString(b, ref)
 	b = append(b, `,"id":`...)
-	b = gateway.AppendString(b, m.ID)
+	b = gateway.AppendString(b, id)
 	b = append(b, `,"time":"`...)
-	b = m.Time.AppendFormat(b, time.RFC3339Nano)
+	b = at.UTC().AppendFormat(b, time.RFC3339Nano)
 	return ws.AppendText(dst, append(b, `"}}`...))
 }
 

@@ -30,7 +30,7 @@ func TestDecode(t *testing.T) {
 		`{"data":{"to":7,"message":"` + strings.Repeat("ä", 400) + `"}}`:            {to: 7, text: strings.Repeat("ä", 400)},
 		`{"ref":"` + strings.Repeat("r", 128) + `","data":{"to":7,"message":"hi"}}`: {to: 7, text: "hi", ref: strings.Repeat("r", 128)},
 	} {
-		if m, bad := decode([]byte(in), limit); bad != nil || m != want {
+		if m, bad := decode([]byte(in), limit, false); bad != nil || m != want {
 			t.Errorf("%s: %+v, %+v", in, m, bad)
 		}
 	}
@@ -72,7 +72,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"data":{"message":"hi","to":9007199254740992}}`: {"Data is not Type MessageData | Detination is not uint", "BAD_TO", ""},
 		`{"ref":"r","data":{"to":7,"message":"` + strings.Repeat("ä", 400) + `x"}}`: {"Message limit reached. Get : 801 limit is 800", "TEXT_TOO_LONG", "r"},
 	} {
-		if _, bad := decode([]byte(in), limit); bad == nil || *bad != want {
+		if _, bad := decode([]byte(in), limit, false); bad == nil || *bad != want {
 			t.Errorf("%s: %+v", in, bad)
 		}
 	}
@@ -88,7 +88,7 @@ func FuzzDecode(f *testing.F) {
 		f.Add([]byte(in))
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		m, bad := decode(in, limit)
+		m, bad := decode(in, limit, false)
 		if bad != nil {
 			var e struct {
 				Type int
@@ -110,7 +110,7 @@ func FuzzDecode(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if same, bad := decode(again, limit); bad != nil || same != m {
+		if same, bad := decode(again, limit, false); bad != nil || same != m {
 			t.Fatalf("%q is %+v, and written again %+v, %+v", in, m, same, bad)
 		}
 	})
@@ -174,7 +174,7 @@ func TestFormat(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	want := string(ws.AppendText(nil, []byte(`{"type":4,"data":{"ref":"r\"","id":"1a-b","time":"2026-01-02T03:04:05.6789Z"}}`)))
-	if got := string(appendAck(nil, `r"`, &journal.Message{ID: "1a-b", Time: at})); got != want {
+	if got := string(appendAck(nil, `r"`, "1a-b", at)); got != want {
 		t.Errorf("got %q", got)
 	}
 	for r, want := range map[refusal]string{
@@ -193,7 +193,7 @@ func BenchmarkDecode(b *testing.B) {
 			in := []byte(`{"type":0,"ref":"0123456789","data":{"to":7,"message":"` + strings.Repeat("x", n) + `"}}`)
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, bad := decode(in, limit); bad != nil {
+				if _, bad := decode(in, limit, false); bad != nil {
 					b.Fatal(bad)
 				}
 			}

@@ -39,7 +39,7 @@ var update = flag.Bool("update", false, "write into the transcripts what really 
 //	ann! close 4001 logged out                           the server ends the connection; "cut off" without a Close frame
 //	ann: close 1000 bye                                  she ends it
 //	ann: drop                                            her line breaks
-//	later 61s                                            the accounts' clock moves on
+//	later 61s                                            the clock of accounts and chats moves on
 //	word …                                               one of Options.Words
 //
 // A name is lower-case letters and digits; each name has one connection, and
@@ -49,7 +49,8 @@ var update = flag.Bool("update", false, "write into the transcripts what really 
 // $name stands for a value that differs from run to run. Where it is new, it
 // takes the word that stands there (letters, digits and . : + - _); from then on
 // it is that word, and no other name can be: equal ids have equal names. Names
-// that begin with "time" take an RFC 3339 time, and only times.
+// that begin with "time" take an RFC 3339 time, and only times; $ms is any time
+// in Unix milliseconds, each time another. $$ is a dollar sign.
 //
 // go test -update corrects the lines of what came (<, ! and ->), adds those that
 // are missing, and names new values by their JSON key ($id1, $time2).
@@ -98,7 +99,7 @@ func play(ctx context.Context, s *Server, o Options, name string, update bool) (
 	}
 	p := &player{
 		ctx: ctx, o: o, s: s, file: f, http: &http.Client{Transport: &http.Transport{}}, update: update,
-		values: newValues(o.Values, strings.Join(f.lines, "\n")), headers: map[string]http.Header{}, clients: map[string]*client{},
+		values: newValues(o.Values, f.came()), headers: map[string]http.Header{}, clients: map[string]*client{},
 	}
 	p.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	defer func() {
@@ -367,6 +368,17 @@ type file struct {
 	lines []string
 	steps []step
 	edits map[int][]string // what stands in the place of a line
+}
+
+// came are the lines of what comes: the names in them are given.
+func (f *file) came() string {
+	var b strings.Builder
+	for _, st := range f.steps {
+		for _, w := range st.wants {
+			b.WriteString(w.text + "\n")
+		}
+	}
+	return b.String()
 }
 
 func (f *file) write() error {

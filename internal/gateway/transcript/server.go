@@ -42,13 +42,28 @@ type Options struct {
 	Hub      hub.Options
 	Sockets  ws.Options
 	Origins  []string // http://localhost:* where there are none
+	Members  int      // the most of a group; 0 is the product's
 	Places   int      // connections of one address; 0 is no bound
 }
 
 // Routes are what the gateway under test answers.
 type Routes struct {
 	HTTP    http.Handler
-	Sockets map[string]ws.Acceptor // by path
+	Sockets map[string]ws.Acceptor        // by path
+	Find    func(path string) ws.Acceptor // for paths that are not in Sockets; nil for none
+
+	// Of a gateway that goes on when a frame is answered. Settle waits until
+	// what it was doing is done, and says whether it did anything; Close ends it
+	// when the connections have gone. Both may be nil.
+	Settle func(ctx context.Context) (did bool, err error)
+	Close  func(ctx context.Context) error
+}
+
+func (r Routes) find(path string) ws.Acceptor {
+	if a := r.Sockets[path]; a != nil || r.Find == nil {
+		return a
+	}
+	return r.Find(path)
 }
 
 // Core is what a gateway stands on.
@@ -63,10 +78,11 @@ type Core struct {
 	Edge     *gateway.Edge
 
 	mu    sync.Mutex
-	ahead time.Duration // guarded by mu: of the accounts' clock
+	ahead time.Duration // guarded by mu: of that clock
 }
 
-// Later moves the accounts' clock on: codes and logins expire.
+// Later moves the clock of accounts and chats on: codes and logins expire, and
+// messages become too old to be edited.
 func (c *Core) Later(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -94,7 +110,8 @@ func (s *Scene) Set(name, value string) { s.values.set(name, value) }
 // Server is a core with a gateway, listening.
 type Server struct {
 	*Core
-	URL string // http://127.0.0.1:<port>
+	URL    string // http://127.0.0.1:<port>
+	routes Routes // static once it listens
 
 	mu   sync.Mutex
 	open map[*watched]bool // guarded by mu
@@ -118,6 +135,7 @@ func Start(t testing.TB, o Options) *Server {
 	}
 	run(c.Hub.Run)
 	run(c.Acked.Run)
+	run(c.Chats.Run)
 	// The journal ends last: what the others leave behind is written.
 	journalLive, stopJournal := context.WithCancel(context.Background())
 	written := make(chan error, 1)
@@ -133,8 +151,9 @@ func Start(t testing.TB, o Options) *Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.routes = routes
 	h := &http.Server{
-		Handler:           gateway.Upgrades(c.Sockets, func(path string) ws.Acceptor { return s.watch(routes.Sockets[path]) }, routes.HTTP),
+		Handler:           gateway.Upgrades(c.Sockets, func(path string) ws.Acceptor { return s.watch(routes.find(path)) }, routes.HTTP),
 		ReadHeaderTimeout: patience,
 	}
 	go func() { _ = h.Serve(l) }()
@@ -144,6 +163,9 @@ func Start(t testing.TB, o Options) *Server {
 		err := errors.Join(
 			c.Sockets.Shutdown(ctx, func(int, int) (uint16, string) { return ws.CodeGoingAway, "the test is over" }), h.Shutdown(ctx),
 		)
+		if routes.Close != nil {
+			err = errors.Join(err, routes.Close(ctx))
+		}
 		cancel()
 		running.Wait()
 		stopJournal()
@@ -165,6 +187,7 @@ func newCore(t testing.TB, o Options) (c *Core, err error) {
 		return nil, err
 	}
 	o.Hub.Log, o.Sockets.Log = log, log
+	o.Hub.Occupied = func(topic string, here bool) { c.Chats.Occupied(topic, here) }
 	c.Hub = hub.New(c.Journal, o.Hub)
 	c.Acked = hub.NewCollector(c.Store, c.Journal, log)
 	a := o.Accounts
@@ -173,7 +196,7 @@ func newCore(t testing.TB, o Options) (c *Core, err error) {
 	if c.Accounts, err = account.New(a); err != nil {
 		return nil, err
 	}
-	if c.Chats, err = chat.New(chat.Options{Journal: c.Journal, Store: c.Store.Chats()}); err != nil {
+	if c.Chats, err = chat.New(chat.Options{Journal: c.Journal, Store: c.Store.Chats(), Hub: c.Hub, MaxMembers: o.Members, Now: c.now, Log: log}); err != nil {
 		return nil, err
 	}
 	if o.Origins == nil {
@@ -229,10 +252,10 @@ func session(h ws.Handler) *hub.Session {
 }
 
 func (w *watched) OnClose(c *ws.Conn, code uint16, reason string) {
+	w.Handler.OnClose(c, code, reason)
 	w.s.mu.Lock()
 	delete(w.s.open, w)
 	w.s.mu.Unlock()
-	w.Handler.OnClose(c, code, reason)
 }
 
 func (s *Server) isOpen(w *watched) bool {
@@ -244,6 +267,17 @@ func (s *Server) isOpen(w *watched) bool {
 // Settle waits until what was handed to the journal is durable, and everything
 // that is durable was handed to every connection whose topic it is.
 func (s *Server) Settle(ctx context.Context) error {
+	for {
+		if err := s.settle(ctx); err != nil || s.routes.Settle == nil {
+			return err
+		}
+		if did, err := s.routes.Settle(ctx); err != nil || !did {
+			return err
+		}
+	}
+}
+
+func (s *Server) settle(ctx context.Context) error {
 	nothing := journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) { return nil, nil })
 	if _, err := s.Journal.Do(nothing).Wait(ctx); err != nil {
 		return err

@@ -16,7 +16,7 @@ type values struct {
 	of    map[string]string // the value of a name
 	name  map[string]string // the first name of a value
 	keys  map[string]string // which names -update gives, by JSON key
-	taken string            // the file: new names are not in it
+	taken string            // what comes in the file: new names are not in it
 }
 
 var standard = map[string]string{
@@ -30,12 +30,16 @@ func newValues(more map[string]string, file string) *values {
 	return v
 }
 
-const word = `[\w.:+-]+`
+const (
+	word = `[\w.:+-]+`
+	ms   = `[1-9]\d{12}` // a time in Unix milliseconds, from 2001 to 2286
+)
 
 var (
-	placeholder = regexp.MustCompile(`\$([a-z][A-Za-z0-9]*)`)
+	placeholder = regexp.MustCompile(`\$(\$|[a-z][A-Za-z0-9]*)`)
 	wordRE      = regexp.MustCompile(word)
 	keyed       = regexp.MustCompile(`"(\w+)":"(` + word + `)"`)
+	moment      = regexp.MustCompile(`":` + ms + `\b`)
 )
 
 // bind gives a value a name; false where that cannot be.
@@ -62,6 +66,9 @@ func (v *values) set(name, value string) {
 func (v *values) expand(s string) (string, error) {
 	var err error
 	s = placeholder.ReplaceAllStringFunc(s, func(p string) string {
+		if p == "$$" {
+			return "$"
+		}
 		value, known := v.of[p[1:]]
 		if !known {
 			err = fmt.Errorf("nothing is known as %s here", p)
@@ -79,9 +86,14 @@ func (v *values) fits(want, got string) bool {
 	for at := placeholder.FindStringSubmatchIndex(rest); at != nil; at = placeholder.FindStringSubmatchIndex(rest) {
 		name := rest[at[2]:at[3]]
 		pattern += regexp.QuoteMeta(rest[:at[0]])
-		if value, known := v.of[name]; known {
+		switch value, known := v.of[name]; {
+		case name == "$":
+			pattern += `\$`
+		case name == "ms":
+			pattern += ms
+		case known:
 			pattern += regexp.QuoteMeta(value)
-		} else {
+		default:
 			pattern += "(" + word + ")"
 			names = append(names, name)
 		}
@@ -102,7 +114,8 @@ func (v *values) fits(want, got string) bool {
 // describe writes a line of what came with names for its values, new ones where the JSON
 // key says that it has to be one.
 func (v *values) describe(line string) string {
-	mark, got, _ := strings.Cut(line, " ")
+	mark, got, _ := strings.Cut(strings.ReplaceAll(line, "$", "$$"), " ")
+	got = moment.ReplaceAllString(got, `":$$ms`)
 	got = wordRE.ReplaceAllStringFunc(got, func(s string) string {
 		if name, known := v.name[s]; known {
 			return "$" + name
@@ -118,6 +131,9 @@ func (v *values) describe(line string) string {
 		kind, is := v.keys[parts[1]]
 		if !is || strings.Trim(parts[2], "0123456789") == "" {
 			return s
+		}
+		if name, known := v.name[parts[2]]; known { // since earlier in this line
+			return `"` + parts[1] + `":"$` + name + `"`
 		}
 		var name string
 		for n := 1; ; n++ {

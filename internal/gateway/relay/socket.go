@@ -1,0 +1,109 @@
+package relay
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// storeTime bounds what a connection may wait for the store.
+const storeTime = 10 * time.Second
+
+// socket is one person's connection.
+type socket struct {
+	gateway.LoginSocket
+	g      *Gateway // static
+	strict bool     // static: frames must have the identifier
+}
+
+// Accept answers GET /?id= and GET /socket?id=.
+func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+	s, err := g.connect(r, c)
+	if err != nil {
+		if !isWorded(err) && status.Of(err).Code == status.Internal {
+			g.o.Edge.Log.Error("an upgrade failed", "gateway", "relay", "error", err)
+		}
+		return nil, nil, gateway.Refuse(r, err, gateway.JSON(refused(err)))
+	}
+	return s, &g.o.Limits, nil
+}
+
+func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
+	defer cancel()
+	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
+		return nil, gateway.ErrOrigin
+	}
+	q := r.Query()
+	u, l, t, err := g.o.Accounts.TicketLogin(ctx, q.Get("id"))
+	if err == nil {
+		err = g.sameLogin(ctx, r, l)
+	}
+	if err != nil {
+		return nil, err
+	}
+	credential := account.LoginCredential(l.ID)
+	owner := credential + "/relay"
+	from, err := g.from(ctx, q.Get("after"), owner, t)
+	if err != nil {
+		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
+	}
+	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Notices: q.Get("notices") == "1"}
+	if q.Has("after") || q.Get("epoch") == "1" {
+		f.Epoch = g.o.Edge.Epoch
+	}
+	s := &socket{g: g, strict: q.Get("strict") != "0"}
+	s.Accounts, s.Login = g.o.Accounts, l
+	s.Session = hub.Session{
+		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID,
+		Credential: credential, Ticket: account.TicketCredential(t.ID),
+	}
+	g.calls.come(u.ID) // before the socket can be heard, or miss a call
+	err = s.Open(ctx, g.o.Edge, c, owner, from)
+	if err == nil && q.Get("live") == "1" {
+		err = s.Hear(ctx, &hub.Session{Format: Likes{}, Topic: chat.PostsTopic}, hub.Now())
+	}
+	if err != nil {
+		g.gone(u.ID)
+		return nil, err
+	}
+	return s, nil
+}
+
+// sameLogin refuses a socket id that comes with the cookie of another login: a
+// page that was given somebody's id must not act as them.
+func (g *Gateway) sameLogin(ctx context.Context, r *ws.Request, l account.Login) error {
+	for _, cookie := range (&http.Request{Header: http.Header(r.Header)}).CookiesNamed(gateway.Cookie) {
+		_, sent, err := g.o.Accounts.Authenticate(ctx, cookie.Value)
+		if err != nil {
+			return err
+		}
+		if sent.ID != l.ID {
+			return account.ErrTicketInvalid
+		}
+	}
+	return nil
+}
+
+// from is where a socket begins: where its id was made, or after what its
+// login's sockets acknowledged since; or where it asks for.
+func (g *Gateway) from(ctx context.Context, after, owner string, t account.Ticket) (hub.Start, error) {
+	if after != "" {
+		return g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) { return t.Start, nil })
+	}
+	seq, _, err := g.o.Edge.Acked.Position(ctx, owner)
+	return hub.After(max(seq, t.Start)), err
+}
+
+// OnClose takes the socket out; with somebody's last one their calls end.
+func (s *socket) OnClose(c *ws.Conn, code uint16, reason string) {
+	s.LoginSocket.OnClose(c, code, reason)
+	s.g.gone(s.User)
+}
