@@ -1,6 +1,7 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 
@@ -10,6 +11,8 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -23,6 +26,8 @@ type Options struct {
 	Accounts  *account.Service
 	Chats     *chat.Service
 	Instances *instance.Service
+	Processes *process.Service      // nil: there are none
+	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none
 
 	Admin         gateway.Admin
 	MetricsPublic bool
@@ -32,24 +37,43 @@ type Options struct {
 
 // API is the routes.
 type API struct {
-	o Options // static
+	// static
+	o     Options
+	table []route
 }
 
 // New makes the API.
-func New(o Options) *API { return &API{o: o} }
+func New(o Options) *API {
+	a := &API{o: o}
+	a.table = a.routes()
+	return a
+}
 
 // Handle adds the routes to a mux.
 func (a *API) Handle(mux *http.ServeMux) {
 	routes := gateway.Routes{Mux: mux, Origins: a.o.Edge.Origins, Fail: a.fail}
 	routes.Preflight("/v1/{route...}")
-	routes.Handle("POST /v1/publish", a.publish)
-	routes.Handle("POST /v1/instances/{name}/events", a.events)
-	routes.Handle("GET /healthz", a.healthz)
-	routes.Handle("GET /readyz", a.readyz)
-	routes.Handle("GET /metrics", a.metrics())
+	for _, rt := range a.table {
+		routes.Handle(rt.method+" "+rt.path, a.guarded(rt))
+	}
+	routes.Handle("GET /docs/{part}", func(w http.ResponseWriter, r *http.Request) error { return docsPart(w, r, r.PathValue("part")) })
 	routes.Handle("/", func(_ http.ResponseWriter, r *http.Request) error {
 		return status.Errorf(status.NotFound, "NO_ROUTE", "there is no %s %.200s", r.Method, r.URL.Path)
 	})
+}
+
+// guarded lets into a route whom it is for. A route that is an instance's too
+// looks by itself.
+func (a *API) guarded(rt route) gateway.Handler {
+	if rt.who != administrator {
+		return rt.handle
+	}
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if err := a.mustAdmin(r); err != nil {
+			return err
+		}
+		return rt.handle(w, r)
+	}
 }
 
 func (a *API) mustAdmin(r *http.Request) error {
@@ -81,11 +105,14 @@ func (k idempotency) in(scope string) journal.Key {
 
 // problem is an error body as RFC 9457 has it.
 type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
-	Code   string `json:"code"`
+	Type   string          `json:"type"`
+	Title  string          `json:"title"`
+	Status int             `json:"status"`
+	Detail string          `json:"detail"`
+	Code   string          `json:"code"`
+	Errors []process.Fault `json:"errors,omitempty"` // of a process that does not compile
+	Reason any             `json:"reason,omitempty"` // of a position that cannot be served
+	Head   any             `json:"head,omitempty"`
 }
 
 func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
@@ -93,13 +120,22 @@ func (a *API) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if gateway.Unexpected(r.Context(), err) {
 		a.o.Edge.Log.Error("a request failed", "gateway", "api", "route", r.Pattern, "error", err)
 	}
-	b := gateway.JSON(problem{
-		Type: "urn:kabar:problem:" + strings.ToLower(strings.ReplaceAll(e.Reason, "_", "-")), Title: http.StatusText(e.HTTP()),
+	p := problem{
+		Type:   "urn:kabar:problem:" + strings.ToLower(strings.ReplaceAll(e.Reason, "_", "-")),
 		Status: e.HTTP(), Detail: e.Message, Code: e.Reason,
-	})
+	}
+	var faults *process.FaultsError
+	if errors.As(err, &faults) {
+		p.Status, p.Errors = http.StatusUnprocessableEntity, faults.Faults
+	}
+	if gone := gateway.Gone(err); gone != nil {
+		p.Reason, p.Head = gone["reason"], gone["head"]
+	}
+	p.Title = http.StatusText(p.Status)
+	b := gateway.JSON(p)
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.HTTP())
+	w.WriteHeader(p.Status)
 	_, _ = w.Write(b.Bytes)
 }

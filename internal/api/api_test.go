@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -16,6 +17,8 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
 	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -24,7 +27,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const adminKey = "the-key-of-the-administrator"
 
 func TestTranscripts(t *testing.T) {
-	r := &rig{api: api.Options{Version: "1.2.3", Admin: gateway.NewAdmin(adminKey)}}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 6789e3, time.UTC)
+	letters := func() []mail.Message {
+		return []mail.Message{{To: "ann@example.org", Subject: "Your code", Text: "123456", Time: at}}
+	}
+	r := &rig{api: api.Options{Version: "1.2.3", Admin: gateway.NewAdmin(adminKey), Mail: letters}}
 	transcript.Run(t, "testdata/*.txt", r.options())
 }
 
@@ -37,6 +44,7 @@ func TestTranscriptsOfSettings(t *testing.T) {
 type rig struct {
 	api       api.Options // static
 	instances *instance.Service
+	processes *process.Service
 	mux       *http.ServeMux
 }
 
@@ -45,15 +53,24 @@ func (r *rig) options() transcript.Options {
 	return transcript.Options{
 		Build: func(c *transcript.Core) (transcript.Routes, error) {
 			var err error
-			r.instances, err = instance.New(instance.Options{Journal: c.Journal, Store: c.Store.Instances(), Key: bytes.Repeat([]byte("key "), 8)})
+			key := bytes.Repeat([]byte("key "), 8)
+			r.instances, err = instance.New(instance.Options{Journal: c.Journal, Store: c.Store.Instances(), Key: key})
+			if err != nil {
+				return transcript.Routes{}, err
+			}
+			r.processes, err = process.New(process.Options{
+				Journal: c.Journal, Store: c.Store.Processes(), Hub: c.Hub, Acked: c.Acked, Accounts: c.Accounts, Chats: c.Chats,
+				Instances: r.instances, Key: key, Reserved: func(path string) bool { return path == "/taken" }, Log: c.Edge.Log,
+			})
 			o := r.api
 			o.Edge, o.Journal, o.Hub, o.Sockets = c.Edge, c.Journal, c.Hub, c.Sockets
-			o.Accounts, o.Chats, o.Instances = c.Accounts, c.Chats, r.instances
+			o.Accounts, o.Chats, o.Instances, o.Processes = c.Accounts, c.Chats, r.instances, r.processes
 			r.mux = http.NewServeMux()
 			api.New(o).Handle(r.mux)
 			open := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return deaf{}, nil, nil }
 			return transcript.Routes{HTTP: r.mux, Sockets: map[string]ws.Acceptor{"/open": open}}, err
 		},
+		Values: map[string]string{"created": "time", "secret": "secret"},
 		Words: map[string]func(ctx context.Context, s *transcript.Scene, rest string) error{
 			// admin: $admin is the administrator's key.
 			"admin": func(_ context.Context, s *transcript.Scene, _ string) error {
@@ -80,6 +97,17 @@ func (r *rig) options() transcript.Options {
 					s.Set(name, token.Text)
 				}
 				return nil
+			},
+			// room 1 friends: user 1 makes a group of this name, $room.
+			"room": func(ctx context.Context, s *transcript.Scene, rest string) error {
+				owner, name, _ := strings.Cut(rest, " ")
+				id, err := strconv.ParseUint(owner, 10, 64)
+				if err != nil {
+					return err
+				}
+				g, err := s.Chats.CreateGroup(ctx, id, name)
+				s.Set("room", strconv.FormatUint(g.ID, 10))
+				return err
 			},
 			// deleted south: it is no more.
 			"deleted": func(ctx context.Context, _ *transcript.Scene, rest string) error {

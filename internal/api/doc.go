@@ -1,11 +1,11 @@
-// Package api is Kabar's own HTTP: publishing under /v1, and what whoever runs
-// the server needs: /healthz, /readyz, /metrics. Errors are RFC 9457 problem
-// details with a stable type and our code.
+// Package api is Kabar's own HTTP under /v1, what whoever runs the server needs
+// (/healthz, /readyz, /metrics), and the descriptions of what this server
+// offers: /openapi.json, /asyncapi.json, and /docs for people. Errors are RFC
+// 9457 problem details with a stable type and our code.
 //
-//	POST /v1/publish                 the administrator's: {topic:"feed", text}, {user:<id>, message},
-//	                                 {users:"all", message} or {instance, event, data} → 202 {id, seq}
-//	POST /v1/instances/{name}/events the administrator's and the instance's own: {event, data}, or an
-//	                                 array of at most 100 → 202 {accepted:[{id, seq}]}
+// route.go is the table of what is served, and what /openapi.json says of it:
+// publishing and reading topics, processes and endpoints, accounts and groups.
+// An Idempotency-Key makes a POST that says something happen once.
 //
-// An Idempotency-Key makes a POST happen once. It owns the administrator's key at the door; it makes no rule of its own.
+// It owns the administrator's key at the door; it makes no rule of its own.
 package api

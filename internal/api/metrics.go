@@ -15,11 +15,6 @@ func (a *API) metrics() func(w http.ResponseWriter, r *http.Request) error {
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), reader{a})
 	h := promhttp.HandlerFor(reg, promhttp.HandlerOpts{})
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if !a.o.MetricsPublic {
-			if err := a.mustAdmin(r); err != nil {
-				return err
-			}
-		}
 		h.ServeHTTP(w, r)
 		return nil
 	}

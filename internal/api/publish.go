@@ -5,12 +5,15 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strconv"
+	"strings"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -37,13 +40,12 @@ type place struct {
 // publish is POST /v1/publish → 202 {id, seq}, once it is durable:
 //
 //	{topic:"feed", text} or {topic:"feed", data}   a notice on the feed
+//	{topic:"room/<group>", text or data}           a message into a group, by nobody
+//	{topic:"bot/<endpoint>", text and data}        to who is connected there, as a message trigger
 //	{user, message}                                a notice to a person
 //	{users:"all", message}                         a notice to everybody, the feed too
 //	{instance, event, data}                        an event
 func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
-	if err := a.mustAdmin(r); err != nil {
-		return err
-	}
 	k, err := idempotencyKey(r)
 	if err != nil {
 		return err
@@ -83,14 +85,7 @@ func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal
 	}
 	switch {
 	case p.Topic != "":
-		if p.Topic != chat.FeedTopic {
-			return nil, "", status.Errorf(status.NotFound, "NO_TOPIC", "there is no topic %.80q to publish to; there is feed", p.Topic)
-		}
-		text, err := p.text()
-		if err != nil {
-			return nil, "", err
-		}
-		return a.o.Chats.Announce(text, k.in("admin/feed")), chat.FeedTopic, nil
+		return a.toTopic(p, k)
 	case p.Message == nil && p.Instance == "":
 		return nil, "", status.Errorf(status.Invalid, "TEXT_REQUIRED", `"message" is missing: the text of the notice`)
 	case p.User != nil && *p.User >= 1<<53:
@@ -108,6 +103,48 @@ func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal
 	}
 	event := []instance.Event{{Name: p.Event, Data: p.Data}}
 	return a.o.Instances.Emit(instance.ByID(i.ID), event, k.in(adminScope(i))), "", nil
+}
+
+// toTopic hands over what is said in a topic.
+func (a *API) toTopic(p publication, k idempotency) (*journal.Pending, string, error) {
+	kind, rest, _ := strings.Cut(p.Topic, "/")
+	if kind == "bot" && a.o.Processes != nil {
+		return a.toEndpoint(p, "/"+rest, k)
+	}
+	group, err := strconv.ParseUint(rest, 10, 64)
+	if p.Topic != chat.FeedTopic && (kind != "room" || err != nil) {
+		return nil, "", status.Errorf(status.NotFound, "NO_TOPIC",
+			"there is no topic %.80q to publish to; there are feed, room/<id of a group> and bot/<endpoint>", p.Topic)
+	}
+	text, err := p.text()
+	if err != nil {
+		return nil, "", err
+	}
+	if p.Topic == chat.FeedTopic {
+		return a.o.Chats.Announce(text, k.in("admin/feed")), chat.FeedTopic, nil
+	}
+	topic := chat.RoomTopic(group)
+	return a.o.Journal.DoOnce(k.in("admin/"+topic), a.o.Chats.PublishIn(group, text)), topic, nil
+}
+
+// toEndpoint hands over what is said to who is connected to an endpoint.
+func (a *API) toEndpoint(p publication, url string, k idempotency) (*journal.Pending, string, error) {
+	e := a.o.Processes.Endpoint(url)
+	switch {
+	case e == nil:
+		return nil, "", process.ErrNoEndpoint
+	case p.Text == nil && p.Data == nil:
+		return nil, "", status.Errorf(status.Invalid, "TEXT_REQUIRED", `"text" is missing: what to say; "data" may stand beside it`)
+	}
+	said := process.Said{Process: e.Process, Data: p.Data}
+	if p.Text != nil {
+		said.Text = *p.Text
+	}
+	topic := process.BotTopic(e.URL)
+	return a.o.Journal.DoOnce(k.in("admin/"+topic), journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+		data, err := json.Marshal(said)
+		return []*journal.Message{{Kind: process.KindSaid, Entries: journal.To(topic), Data: data}}, err
+	})), topic, nil
 }
 
 // text is the line: text as it is, data as compact JSON.
