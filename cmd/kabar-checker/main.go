@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,7 +24,7 @@ type cli struct {
 	Least       time.Duration `default:"300ms" help:"The shortest time between two kills."`
 	Most        time.Duration `default:"3s" help:"The longest time between two kills."`
 	Seed        uint64        `help:"Of all that is random here. 0 makes one; it is printed."`
-	Gateways    []string      `default:"direct,feed,events" help:"Which gateways to check."`
+	Gateways    []string      `default:"${gateways}" help:"Which gateways to check, of ${gateways}."`
 	Publishers  int           `default:"4" help:"Publishers of each gateway."`
 	Subscribers int           `default:"4" help:"Subscribers of each stream."`
 	Pause       time.Duration `help:"Between two messages of a publisher."`
@@ -44,7 +45,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	var c cli
 	helped := false
-	parser, err := kong.New(&c, kong.Name("kabar-checker"), kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }),
+	parser, err := kong.New(&c, kong.Name("kabar-checker"), kong.Vars{"gateways": strings.Join(checker.Gateways, ",")}, kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }),
 		kong.Description("Kill a server under load, and reconcile every acknowledged message with every receiver."))
 	if err == nil {
 		_, err = parser.Parse(args)

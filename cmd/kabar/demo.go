@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/config"
 	"github.com/kabar-io/kabar/internal/instance"
@@ -26,7 +25,7 @@ type demoCmd struct {
 // Defaults are what the demo has other than serve.
 func (demoCmd) Defaults() map[string]string { return config.DemoDefaults() }
 
-// demoPassword opens the demo's two accounts.
+// demoPassword opens the demo's accounts.
 const demoPassword = "kabar-demo"
 
 // Run serves with something to play with.
@@ -58,37 +57,31 @@ func (c *demoCmd) Run(ctx context.Context, out io.Writer) (err error) {
 	return errors.Join(err, <-playing)
 }
 
-// person is one of the demo's two people.
-type person struct {
-	account.User
-	token string
-}
-
 // play makes what there is to play with, prints how, and keeps it moving.
 func (s *server) play(ctx context.Context, out io.Writer) error {
-	ann, err := s.person(ctx, "ann", "ann@example.com")
+	all, err := s.people(ctx)
 	if err != nil {
 		return err
 	}
-	budi, err := s.person(ctx, "budi", "budi@example.com")
-	if err != nil {
+	if err := s.lives(ctx, all); err != nil {
 		return err
 	}
-	for _, ask := range [][2]uint64{{ann.ID, budi.ID}, {budi.ID, ann.ID}} {
-		if _, err := s.chats.Request(ctx, ask[0], ask[1]); err != nil && !errors.Is(err, chat.ErrAlreadyFriend) {
-			return err
-		}
+	if err := s.bind(ctx); err != nil {
+		return err
 	}
 	token, err := s.instance(ctx)
 	if err != nil {
 		return err
 	}
-	if _, err = io.WriteString(out, s.guide(ann, budi, token)); err != nil {
+	if err := s.hook(ctx); err != nil {
+		return err
+	}
+	if _, err = io.WriteString(out, s.guide(all, token)); err != nil {
 		return err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var talking sync.WaitGroup
-	talking.Go(func() { s.chatter(ctx, ann, budi) })
+	talking.Go(func() { s.chatter(ctx, all.ann, all.budi) })
 	defer talking.Wait()
 	defer stop()
 	return s.produce(ctx)
@@ -169,15 +162,6 @@ var demoLines = []string{
 	"Say something, we are listening!",
 }
 
-func (s *server) person(ctx context.Context, name, email string) (person, error) {
-	_, err := s.accounts.Register(ctx, account.Registration{Email: email, Name: name, Password: demoPassword})
-	if err != nil && !errors.Is(err, account.ErrAlreadyRegistered) {
-		return person{}, err
-	}
-	token, u, _, err := s.accounts.Login(ctx, account.LoginRequest{Name: email, Password: demoPassword, Gateway: "direct"})
-	return person{u, token}, err
-}
-
 // at is where to reach the server: on the port that the documents name, or
 // else on the first it has.
 func (s *server) at(port string) string {
@@ -204,44 +188,4 @@ func self() string {
 		return "go run ./cmd/kabar"
 	}
 	return path
-}
-
-// guide is what to open and paste.
-func (s *server) guide(ann, budi person, token string) string {
-	var b strings.Builder
-	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	line("")
-	line("Kabar %s is running. Everything is in %s. Stop with Ctrl-C.", version, s.c.Data)
-	line("")
-	line("People         password %s", demoPassword)
-	for _, p := range []person{ann, budi} {
-		line("  %-4s  id %d  %s", p.Display, p.ID, p.Email)
-		line("        token  %s", p.token)
-	}
-	line("")
-	direct := s.at("5050")
-	line("direct         http://%s, person to person; what has a ref is acknowledged", direct)
-	line("  a code       curl -s -H 'Authorization: %s' http://%s/ws/auth", ann.token, direct)
-	line("  connect      ws://%s/ws/connect?auth=<code>   (each code works once)", direct)
-	line(`  say          {"type":0,"ref":"1","data":{"to":%d,"message":"Hai!"}}`, budi.ID)
-	for _, p := range []person{ann, budi} {
-		line(`  as %-9s npx wscat -c "ws://%s/ws/connect?auth=$(curl -s -H 'Authorization: %s' http://%s/ws/auth | cut -d'"' -f14)"`, p.Display, direct, p.token, direct)
-	}
-	line("")
-	stream := s.at("3000")
-	line("feed           http://%s/, a page to open in several tabs", stream)
-	line("  connect      ws://%s/websocket   each frame is a line; what is sent goes to everybody else", stream)
-	line("  by hand      npx wscat -c 'ws://%s/websocket?last=5'", stream)
-	line("  publish      %s publish --url http://%s --admin-key %s feed 'Halo semua!'", self(), s.at("8080"), s.adminKey)
-	line("")
-	events := s.at("8084")
-	line("events         the instance %q has an event every three seconds", demoInstance)
-	line("  token        %s", token)
-	line("  subscribe    ws://%s/ws/events?event=messages.upsert&token=%s", events, token)
-	line("  as a stream  curl -sN -H 'Accept: text/event-stream' 'http://%s/ws/events?event=*&token=%s'", events, token)
-	line(`  an event     curl -s -H 'Authorization: Bearer %s' -d '{"event":"messages.upsert","data":{"text":"Hai!"}}' http://%s/v1/instances/%s/events`, token, events, demoInstance)
-	line("")
-	line("Administrator  apikey: %s", s.adminKey)
-	line("  a notice     curl -s -H 'apikey: %s' -d '{\"users\":\"all\",\"message\":\"Halo semua!\"}' http://%s/v1/publish", s.adminKey, s.at("8080"))
-	return b.String()
 }

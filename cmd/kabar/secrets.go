@@ -11,9 +11,18 @@ import (
 	"strings"
 )
 
-// secret reads a secret of the data folder, and makes it at the first start: a
-// file that only its owner can read.
+// secret reads a key of the data folder, and makes it at the first start.
 func secret(folder, name string) (string, error) {
+	return secretOf(folder, name, func() string {
+		raw := make([]byte, 32)
+		_, _ = rand.Read(raw)
+		return hex.EncodeToString(raw)
+	})
+}
+
+// secretOf reads a secret of the data folder, and makes it at the first start:
+// a file that only its owner can read.
+func secretOf(folder, name string, make func() string) (string, error) {
 	path := filepath.Join(folder, name)
 	b, err := os.ReadFile(path) //nolint:gosec // in the operator's own folder
 	if err == nil {
@@ -26,9 +35,7 @@ func secret(folder, name string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	raw := make([]byte, 32)
-	_, _ = rand.Read(raw)
-	text := hex.EncodeToString(raw)
+	text := make()
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // in the operator's own folder
 	if err != nil {
 		return "", err

@@ -13,17 +13,16 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
-	"github.com/kabar-io/kabar/internal/api"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/config"
-	"github.com/kabar-io/kabar/internal/gateway"
-	"github.com/kabar-io/kabar/internal/gateway/direct"
-	"github.com/kabar-io/kabar/internal/gateway/events"
-	"github.com/kabar-io/kabar/internal/gateway/feed"
+	"github.com/kabar-io/kabar/internal/gateway/bot"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -52,23 +51,31 @@ type server struct {
 	accounts  *account.Service
 	chats     *chat.Service
 	instances *instance.Service
+	processes *process.Service
+	webhooks  *webhook.Service
+	mailbox   *mail.Box // what would have been mailed; nil outside the demo
+	bots      *bot.Gateway
+	acceptors map[string]ws.Acceptor // by path
+	mux       *http.ServeMux
 	sockets   *ws.Server
 	http      *http.Server
 	listeners []net.Listener
 	adminKey  string
+	demo      bool
+	files     []processFile // of the folder of processes
 }
 
 // open is the way from the configuration to a server that listens, from below:
-// store, journal, hub, core, gateways. Nothing runs yet. With lenient, an
+// store, journal, hub, core, gateways. Nothing runs yet. In the demo, an
 // address but the first that is taken is left out.
-func open(ctx context.Context, c *config.Config, lenient bool) (s *server, err error) {
-	s = &server{c: c, log: logger(c)}
+func open(ctx context.Context, c *config.Config, demo bool) (s *server, err error) {
+	s = &server{c: c, log: logger(c), demo: demo}
 	defer func() {
 		if err != nil {
 			s.close()
 		}
 	}()
-	if s.listeners, err = listen(ctx, c.Listen, lenient, s.log); err != nil {
+	if s.listeners, err = listen(ctx, c.Listen, demo, s.log); err != nil {
 		return s, err
 	}
 	if s.store, err = store.Open(ctx, store.Options{Folder: c.Data}); err != nil {
@@ -87,96 +94,21 @@ func open(ctx context.Context, c *config.Config, lenient bool) (s *server, err e
 	if err != nil {
 		return s, err
 	}
-	s.hub = hub.New(s.journal, hub.Options{Ring: ringSize(c), Retention: retention(c), Log: s.log})
+	s.hub = hub.New(s.journal, hub.Options{
+		Ring: ringSize(c), Retention: retention(c), Log: s.log,
+		Occupied: func(topic string, here bool) { s.chats.Occupied(topic, here) },
+	})
 	s.acked = hub.NewCollector(s.store, s.journal, s.log)
 	if err = s.core([]byte(key)); err != nil {
 		return s, err
 	}
-	return s, s.edges()
-}
-
-// core makes the services that know what is true.
-func (s *server) core(key []byte) (err error) {
-	c, l := s.c, s.c.Limit
-	s.accounts, err = account.New(account.Options{
-		Journal: s.journal, Store: s.store.Accounts(), Key: key,
-		LoginIdle: c.Login.Idle, CodeTTL: c.Direct.CodeTTL, HashConcurrency: c.Login.AtOnce,
-		Limits: account.Limits{
-			WrongPasswords: limit(l.WrongPasswords), Registrations: limit(l.Registrations),
-			Logins: limit(l.Logins), RefusedCodes: limit(l.RefusedCodes),
-		},
-	})
-	if err != nil {
-		return err
+	if s.files, err = readProcesses(s.folder()); err != nil {
+		return s, err
 	}
-	if s.chats, err = chat.New(chat.Options{Journal: s.journal, Store: s.store.Chats()}); err != nil {
-		return err
+	if err = s.edges(); err != nil {
+		return s, err
 	}
-	s.instances, err = instance.New(instance.Options{Journal: s.journal, Store: s.store.Instances(), Key: key, Names: c.Events.Names})
-	return err
-}
-
-// edges makes the gateways and the API, and puts them on one mux.
-func (s *server) edges() error {
-	c := s.c
-	origins, err := gateway.ParseOrigins(c.Origins)
-	if err != nil {
-		return err
-	}
-	s.sockets = ws.New(ws.Options{
-		PingEvery: orNever(c.Keepalive.Ping), DeadAfter: orNever(c.Keepalive.Dead),
-		WriteStall: orForever(c.Session.Stall), AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
-	})
-	edge := &gateway.Edge{
-		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
-		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
-	}
-	admin := gateway.NewAdmin(s.adminKey)
-	mux := http.NewServeMux()
-	dm := direct.New(direct.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
-		Limits: s.limits(c.Direct.Frame), Text: c.Direct.Text.Int(), Reveal: c.Direct.TellUnknown,
-	})
-	dm.Handle(mux)
-	ev := events.New(events.Options{
-		Edge: edge, Journal: s.journal, Instances: s.instances, Admin: admin,
-		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
-	})
-	ev.Handle(mux)
-	fd := feed.New(feed.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
-		Limits: s.limits(c.Feed.Frame), Publish: feed.Publish(c.Feed.Publish),
-	})
-	fd.Handle(mux)
-	api.New(api.Options{
-		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Admin: admin, MetricsPublic: c.Metrics.Public, Version: version,
-		Refused: map[string]func() int64{"direct": dm.Refused, "events": ev.Refused, "feed": fd.Refused},
-	}).Handle(mux)
-	acceptors := map[string]ws.Acceptor{
-		direct.Path: dm.Accept,
-		events.Path: ev.Accept,
-		feed.Path:   fd.Accept,
-	}
-	find := func(path string) ws.Acceptor { return acceptors[path] }
-	s.http = &http.Server{
-		Handler:           gateway.Upgrades(s.sockets, find, mux),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		WriteTimeout:      time.Minute,
-		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    32 << 10,
-		ConnState:         (&gateway.Places{Most: c.Limit.Connections}).ConnState(),
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
-	}
-	return nil
-}
-
-func (s *server) limits(frame config.Size) ws.Limits {
-	return ws.Limits{
-		MaxMessage: frame.Int(), Queue: s.c.Session.Queue.Int(), Pending: s.c.Session.Pending,
-		Burst: s.c.Limit.FrameBurst, Rate: s.c.Limit.Frames.PerSecond(),
-	}
+	return s, s.processes.Load(ctx)
 }
 
 // run serves until ctx ends or a listener fails, and then stops in the reverse
@@ -188,7 +120,25 @@ func (s *server) run(ctx context.Context) error {
 	stopHub, hubDone := start(live, s.hub.Run)
 	stopJournal, journalDone := start(live, func(ctx context.Context) error { return s.journal.Run(ctx, s.hub.Publish) })
 	stopAcked, ackedDone := start(live, s.acked.Run)
+	stopWork, workDone := start(live, s.work)
 
+	err := s.publishProcesses(ctx)
+	if err == nil {
+		err = s.accept(ctx)
+	}
+	for _, end := range []struct {
+		stop context.CancelFunc
+		done <-chan error
+	}{{stopWork, workDone}, {stopAcked, ackedDone}, {stopJournal, journalDone}, {stopHub, hubDone}} {
+		end.stop()
+		err = errors.Join(err, <-end.done)
+	}
+	s.log.Info("stopped")
+	return err
+}
+
+// accept lets people in until ctx ends or a listener fails, and then out.
+func (s *server) accept(ctx context.Context) (err error) {
 	failed := make(chan error, len(s.listeners))
 	var accepting sync.WaitGroup
 	for _, l := range s.listeners {
@@ -198,23 +148,27 @@ func (s *server) run(ctx context.Context) error {
 			}
 		})
 	}
-	var err error
 	select {
 	case <-ctx.Done():
 		s.log.Info("stopping: telling everybody when to come back; a second signal stops at once")
 	case err = <-failed:
 	}
-	err = errors.Join(err, s.drain(live))
+	err = errors.Join(err, s.drain(context.WithoutCancel(ctx)))
 	accepting.Wait()
-	for _, end := range []struct {
-		stop context.CancelFunc
-		done <-chan error
-	}{{stopAcked, ackedDone}, {stopJournal, journalDone}, {stopHub, hubDone}} {
-		end.stop()
-		err = errors.Join(err, <-end.done)
-	}
-	s.log.Info("stopped")
 	return err
+}
+
+// work is what goes on beside the connections: telling friends who is here,
+// processes that events trigger, webhooks.
+func (s *server) work(ctx context.Context) error {
+	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run}
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, run := range parts {
+		wg.Go(func() { errs[i] = run(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // drain ends what is connected, under a deadline of its own.

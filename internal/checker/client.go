@@ -43,6 +43,7 @@ type client struct {
 	base      string // http://host:port
 	transport *http.Transport
 	http      *http.Client
+	header    http.Header // of upgrades, nil for none of its own
 }
 
 // newClient makes a client. A slow one has a small window, so that what it
@@ -145,7 +146,7 @@ func (c *client) dial(ctx context.Context, path string, ping func(payload string
 	defer cancel()
 	//nolint:bodyclose // Dial closes it, and leaves what it holds of a refusal to read
 	ws, resp, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(c.base, "http")+path, &websocket.DialOptions{
-		HTTPClient: c.http,
+		HTTPClient: c.http, HTTPHeader: c.header,
 		OnPingReceived: func(_ context.Context, p []byte) bool {
 			if ping != nil {
 				ping(string(p))
@@ -172,6 +173,7 @@ func public(path string) string {
 	path, query, _ := strings.Cut(path, "?")
 	values, _ := url.ParseQuery(query)
 	values.Del("auth")
+	values.Del("id")
 	values.Del("token")
 	if len(values) > 0 {
 		path += "?" + values.Encode()

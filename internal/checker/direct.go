@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
-	"strconv"
 
 	"github.com/coder/websocket"
 )
@@ -44,7 +43,8 @@ func (d *direct) close()      { d.client.close() }
 func (d *direct) setup(ctx context.Context) error {
 	for i := range max(1, d.o.Publishers/2) {
 		l := newLedger(d.found, fmt.Sprintf("pair %d", i))
-		a, b := &person{ledger: l, number: 2 * i}, &person{ledger: l, number: 2*i + 1}
+		a := &person{ledger: l, name: fmt.Sprintf("person%d", 2*i), number: 2 * i}
+		b := &person{ledger: l, name: fmt.Sprintf("person%d", 2*i+1), number: 2*i + 1}
 		a.friend, b.friend = b, a
 		d.ledgers = append(d.ledgers, l)
 		d.pairs = append(d.pairs, [2]*person{a, b})
@@ -53,37 +53,39 @@ func (d *direct) setup(ctx context.Context) error {
 				return err
 			}
 		}
-		for _, step := range []struct {
-			who  *person
-			does string
-		}{{a, "request"}, {b, "accept"}} {
-			body := map[string]uint64{"friend_id": step.who.friend.id}
-			if err := d.client.insist(ctx, "POST", "/api/friends/"+step.does, bearer(step.who.speaks), body, nil); err != nil {
-				return err
-			}
+		if err := d.befriend(ctx, a, b); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
+// befriend makes two people friends.
+func (d *direct) befriend(ctx context.Context, a, b *person) error {
+	ask := func(who, whom *person, does string) error {
+		return d.client.insist(ctx, "POST", "/api/friends/"+does, bearer(who.speaks), map[string]uint64{"friend_id": whom.id}, nil)
+	}
+	if err := ask(a, b, "request"); err != nil {
+		return err
+	}
+	return ask(b, a, "accept")
+}
+
 // account registers a person and makes its logins.
 func (d *direct) account(ctx context.Context, p *person, listeners int) error {
-	p.name = "person" + strconv.Itoa(p.number)
-	email := p.name + "@example.com"
-	err := d.client.insist(ctx, "POST", "/api/register", nil, map[string]string{"email": email, "username": p.name, "password": password}, nil)
+	err := d.client.insist(ctx, "POST", "/api/register", nil, map[string]string{"email": p.email(), "username": p.name, "password": password}, nil)
 	if err != nil {
 		return err
 	}
-	for n := range listeners + 1 {
-		var in struct{ Data struct{ Token string } }
-		if err := d.client.insist(ctx, "POST", "/api/login", nil, map[string]string{"email": email, "password": password}, &in); err != nil {
+	if p.speaks, err = d.login(ctx, p); err != nil {
+		return err
+	}
+	for range listeners {
+		token, err := d.login(ctx, p)
+		if err != nil {
 			return err
 		}
-		if n == 0 {
-			p.speaks = in.Data.Token
-		} else {
-			p.listens = append(p.listens, in.Data.Token)
-		}
+		p.listens = append(p.listens, token)
 	}
 	var me struct {
 		Data struct {
@@ -95,6 +97,15 @@ func (d *direct) account(ctx context.Context, p *person, listeners int) error {
 	return err
 }
 
+func (p *person) email() string { return p.name + "@example.com" }
+
+// login makes one more login, and returns its token.
+func (d *direct) login(ctx context.Context, p *person) (string, error) {
+	var in struct{ Data struct{ Token string } }
+	err := d.client.insist(ctx, "POST", "/api/login", nil, map[string]string{"email": p.email(), "password": password}, &in)
+	return in.Data.Token, err
+}
+
 func bearer(token string) [][2]string { return [][2]string{{"Authorization", "Bearer " + token}} }
 
 func (d *direct) prepare() {
@@ -102,17 +113,41 @@ func (d *direct) prepare() {
 	for _, pair := range d.pairs {
 		for _, p := range pair {
 			for _, token := range p.listens {
-				d.receivers = append(d.receivers, d.listener(p, token, n))
+				d.receivers = append(d.receivers, d.listener(p, token, n, d.decode))
 				n++
 			}
-			d.publishers = append(d.publishers, (&speaker{direct: d, person: p}).run)
+			d.publishers = append(d.publishers, d.speaker(p).run)
 		}
 	}
 }
 
+// speaker makes a publisher who sends messages with refs.
+func (d *direct) speaker(p *person) *speaker {
+	return &speaker{kit: d.kit, found: d.found, name: p.name, number: p.number, tongue: tongue{
+		ordered: true,
+		open: func(ctx context.Context, c *client) (*websocket.Conn, error) {
+			return d.connect(ctx, c, p.speaks, "", nil)
+		},
+		say: func(i item) any {
+			return map[string]any{"type": 0, "ref": ref(i), "data": map[string]any{"to": p.friend.id, "message": i.text()}}
+		},
+		hear: func(b []byte) (answer, bool, error) {
+			var f directFrame
+			if err := json.Unmarshal(b, &f); err != nil {
+				return answer{}, false, &refused{what: "a frame that is not JSON: " + string(b)}
+			}
+			if f.Type == -1 {
+				return answer{}, false, &refused{what: fmt.Sprintf("an ERROR for ref %q: %s (%s)", f.Data.Ref, f.Data.Message, f.Data.Code)}
+			}
+			return answer{f.Data.Ref, f.Data.ID}, f.Type == 4, nil
+		},
+		acked: func(i item, id string) { p.ledger.ack(i, ack{id: id}) },
+	}}
+}
+
 // listener makes a receiver: most go on after the last id that they saw, the
 // others where their login's last pong says.
-func (d *direct) listener(p *person, token string, n int) *receiver {
+func (d *direct) listener(p *person, token string, n int, decode func(*person, []byte) (frame, error)) *receiver {
 	m := manners(n)
 	byID := n%3 != 1
 	rec := p.ledger.record(fmt.Sprintf("direct receiver %d (%s)", n, p.name), fmt.Sprintf("user/%d", p.id))
@@ -131,7 +166,7 @@ func (d *direct) listener(p *person, token string, n int) *receiver {
 			return nil, err
 		}
 		rec.connected(rec.lastAt, !byID, life)
-		return &socket{ws: ws, decode: func(b []byte) (frame, error) { return d.decode(p, b) }, closed: c.close}, nil
+		return &socket{ws: ws, decode: func(b []byte) (frame, error) { return decode(p, b) }, closed: c.close}, nil
 	})
 }
 

@@ -39,7 +39,7 @@ func (f *feed) prepare() {
 		f.receivers = append(f.receivers, f.subscriber(fmt.Sprintf("feed subscriber %d", n), manners(n), n%2 == 0))
 	}
 	for n := range f.o.Publishers {
-		p := post{ledger: f.ledgers[0], number: n, size: func(*rand.Rand) int { return 1 }, say: f.say}
+		p := post{found: f.found, acked: f.ledgers[0].ack, number: n, size: func(*rand.Rand) int { return 1 }, say: f.say}
 		f.publishers = append(f.publishers, p.publisher(f.kit))
 	}
 	f.publishers = append(f.publishers, f.talker(f.o.Publishers))

@@ -24,6 +24,8 @@ type cast struct {
 	ledgers    []*ledger
 	receivers  []*receiver
 	publishers []publisher
+	slack      func() time.Duration // how much longer something may be missing, nil for none
+	note       func() string        // what else there is to report, nil for nothing
 }
 
 // publisher says things until stop is closed, and then insists on what was not
@@ -46,6 +48,18 @@ func (c *cast) missing() int {
 	return n
 }
 
+// patience is how long to wait for what is missing.
+func (c *cast) patience() time.Duration {
+	d := quietTime
+	if c.found.any() {
+		d = lostTime
+	}
+	if c.slack != nil && c.missing() > 0 {
+		d += c.slack()
+	}
+	return d
+}
+
 func (c *cast) report(whole bool) GatewayReport {
 	g := GatewayReport{Name: c.found.name}
 	for _, l := range c.ledgers {
@@ -59,6 +73,9 @@ func (c *cast) report(whole bool) GatewayReport {
 		g.Resumes += int(r.resumes.Load())
 	}
 	g.Found, g.Examples = c.found.found, c.found.examples
+	if c.note != nil {
+		g.Note = c.note()
+	}
 	return g
 }
 
@@ -89,10 +106,13 @@ func (k *kit) receiver(rec *record, m manner, open func(ctx context.Context) (so
 // post is how a publisher over HTTP says items: the same key with the same
 // items, until they are acknowledged.
 type post struct {
-	ledger *ledger
+	found  *findings
+	acked  func(i item, a ack)
 	number int // the publisher's
 	size   func(r *rand.Rand) int
 	say    func(ctx context.Context, key string, items []item) ([]ack, error)
+	pause  time.Duration // at least, between two posts
+	once   bool          // the route takes no key: what was not answered is left as it is
 }
 
 // publisher makes it one: it says its items one post after another, because
@@ -111,16 +131,16 @@ func (p post) publisher(k *kit) publisher {
 				items[i] = item{p.number, n + i}
 			}
 			if err := p.insist(ctx, fmt.Sprintf("checker-%d-%d", p.number, n), items); err != nil {
-				p.ledger.found.add(Other, "publisher %d cannot go on: %v", p.number, err)
+				p.found.add(Other, "publisher %d cannot go on: %v", p.number, err)
 				return
 			}
 			n += len(items)
-			if random.IntN(50) == 0 { // now and then once more: nothing may come of it
+			if !p.once && random.IntN(50) == 0 { // now and then once more: nothing may come of it
 				if err := p.insist(ctx, fmt.Sprintf("checker-%d-%d", p.number, n-len(items)), items); err != nil {
-					p.ledger.found.add(Other, "publisher %d was refused when it said the same again: %v", p.number, err)
+					p.found.add(Other, "publisher %d was refused when it said the same again: %v", p.number, err)
 				}
 			}
-			pause(ctx, k.o.Pause)
+			pause(ctx, max(p.pause, k.o.Pause))
 		}
 	}
 }
@@ -134,11 +154,14 @@ func (p post) insist(ctx context.Context, key string, items []item) error {
 			return fmt.Errorf("%d acknowledged of %d", len(acks), len(items))
 		case err == nil:
 			for i, a := range acks {
-				p.ledger.ack(items[i], a)
+				p.acked(items[i], a)
 			}
 			return nil
 		case errors.As(err, &no):
 			return err
+		case p.once:
+			pause(ctx, 20*time.Millisecond)
+			return nil
 		case !pause(ctx, 20*time.Millisecond):
 			return nil // the run ends: whether it was stored is not known
 		}

@@ -48,9 +48,11 @@ type ack struct {
 type ledger struct {
 	found *findings // static
 	name  string    // static
+	other bool      // static: what is heard was made of what was acknowledged, and has ids and numbers of its own
 
 	mu      sync.Mutex
 	acked   map[item]ack                 // guarded by mu
+	own     int                          // guarded by mu; how many of them no other ledger counts
 	numbers map[string]map[uint64]string // guarded by mu; by topic and seq, the id seen there
 	records []*record                    // guarded by mu
 }
@@ -60,7 +62,18 @@ func newLedger(f *findings, name string) *ledger {
 }
 
 // ack notes that the server said that an item is stored.
-func (l *ledger) ack(i item, a ack) {
+func (l *ledger) ack(i item, a ack) { l.note(i, a, 1) }
+
+// acks is ack for an item that stands in several ledgers. It counts once.
+func acks(ledgers ...*ledger) func(i item, a ack) {
+	return func(i item, a ack) {
+		for n, l := range ledgers {
+			l.note(i, a, max(0, 1-n))
+		}
+	}
+}
+
+func (l *ledger) note(i item, a ack, count int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if first, ok := l.acked[i]; ok {
@@ -69,16 +82,18 @@ func (l *ledger) ack(i item, a ack) {
 		}
 		return
 	}
-	if a.id == "" {
+	if a.id == "" && !l.other {
 		l.found.add(Other, "%s: %v was acknowledged without an id", l.name, i)
 	}
 	l.acked[i] = a
+	l.own += count
 }
 
+// count is how many items were acknowledged, each counted in one ledger.
 func (l *ledger) count() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return len(l.acked)
+	return l.own
 }
 
 // number notes that id was seen at seq of a topic: it is the same for
@@ -117,7 +132,7 @@ func (l *ledger) missing() int {
 func (l *ledger) reconcile() (delivered int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ranks := map[string]int{} // by id: the order in which the first receiver saw it
+	ranks := map[string]int{} // by id, or by item where ids are many: the order in which the first receiver saw it
 	for _, r := range l.records {
 		delivered += l.reconcileOne(r, ranks)
 	}
@@ -134,23 +149,36 @@ func (l *ledger) reconcileOne(r *record, ranks map[string]int) (delivered int) {
 			l.found.add(Swapped, "%s saw %v (%s, seq %d) after number %d of the same publisher", r.name, s.item, s.id, s.seq, said[s.item.publisher])
 		}
 		said[s.item.publisher] = s.item.n
-		at, known := ranks[s.id]
+		key := s.id
+		if l.other {
+			key = s.item.String()
+		}
+		at, known := ranks[key]
 		if !known {
 			at = max(len(ranks), rank+1)
-			ranks[s.id] = at
+			ranks[key] = at
 		}
 		if at < rank {
-			l.found.add(Swapped, "%s saw %s after %s, and another receiver before it", r.name, s.id, after)
+			l.found.add(Swapped, "%s saw %s after %s, and another receiver before it", r.name, key, after)
 		}
-		rank, after = at, s.id
+		rank, after = at, key
+	}
+	if l.other {
+		l.sameOrder(r)
+	}
+	if r.live {
+		l.between(r)
 	}
 	var lost []item
 	for i, a := range l.acked {
 		ids := r.items[i]
 		switch {
 		case len(ids) == 0:
-			lost = append(lost, i)
+			if r.wants(i) {
+				lost = append(lost, i)
+			}
 			continue
+		case l.other:
 		case len(ids) == 1 && ids[0].id != a.id:
 			l.found.add(Other, "%s saw %v as %s; it was acknowledged as %s", r.name, i, ids[0].id, a.id)
 		case a.seq != 0 && ids[0].seq != 0 && ids[0].seq != a.seq:
@@ -167,4 +195,39 @@ func (l *ledger) reconcileOne(r *record, ranks map[string]int) (delivered int) {
 		l.found.add(Lost, "%s never saw %v, acknowledged as %s (seq %d)", r.name, i, a.id, a.seq)
 	}
 	return delivered
+}
+
+// sameOrder sees to it that what was made came in the order of what it was made
+// of, as far as that has numbers.
+func (l *ledger) sameOrder(r *record) {
+	last := sighting{}
+	for _, s := range r.seen {
+		seq := l.acked[s.item].seq
+		if seq == 0 {
+			continue
+		}
+		if seq < last.seq {
+			l.found.add(Swapped, "%s saw what came of %v, which was acknowledged with seq %d, after that of %v with seq %d", r.name, s.item, seq, last.item, last.seq)
+		}
+		last = sighting{item: s.item, seq: seq}
+	}
+}
+
+// between sees to it that a connection that hears only what is said meanwhile
+// misses nothing between two messages of a publisher.
+func (l *ledger) between(r *record) {
+	last := map[int]sighting{}
+	for _, s := range r.seen {
+		before, known := last[s.item.publisher]
+		last[s.item.publisher] = s
+		if !known || before.conn != s.conn {
+			continue
+		}
+		for n := before.item.n + 1; n < s.item.n; n++ {
+			i := item{s.item.publisher, n}
+			if a, ok := l.acked[i]; ok && (r.only == nil || r.only(i)) {
+				l.found.add(Lost, "%s heard %v and then %v, and never %v, acknowledged as %s", r.name, before.item, s.item, i, a.id)
+			}
+		}
+	}
 }

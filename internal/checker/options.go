@@ -10,7 +10,7 @@ import (
 )
 
 // Gateways are the gateways that can be checked.
-var Gateways = []string{"direct", "feed", "events"}
+var Gateways = []string{"direct", "feed", "events", "relay", "bot", "webhooks"}
 
 // Options says what to check and how hard.
 type Options struct {

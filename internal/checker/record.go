@@ -30,6 +30,7 @@ type sighting struct {
 	item item
 	id   string
 	seq  uint64
+	conn int // on which of its connections
 }
 
 // pong is an answered ping.
@@ -40,6 +41,22 @@ type pong struct {
 	heard bool
 }
 
+// traits are what a receiver's dialect makes of its stream.
+type traits struct {
+	loose bool            // frames before the first message may have holes: what its own user did is not told
+	gaps  bool            // numbers have holes everywhere: not all that has one makes a frame
+	live  bool            // it hears only what is said while it is connected
+	only  func(item) bool // what of its ledger it is to hear, nil for all
+}
+
+// place is where a receiver has got to.
+type place struct {
+	last   uint64 // the newest number
+	lastID string // the newest message
+	lastAt uint64 // and its number
+	epoch  string
+}
+
 // record is what one receiver saw, over all of its connections. It keeps the
 // rules of a client: it says from where it goes on, drops only the repeats
 // that the contract allows, and reports everything else.
@@ -48,7 +65,7 @@ type record struct {
 	ledger *ledger
 	name   string
 	topic  string // whose numbers its frames carry, "" for none
-	loose  bool   // frames before the first message may have holes: what its own user did is not told
+	traits
 
 	mu    sync.Mutex
 	seen  []sighting          // guarded by mu
@@ -57,12 +74,10 @@ type record struct {
 	gone  bool                // guarded by mu: it was refused, and what it missed says nothing more
 
 	// owned by the receiver
-	last    uint64 // the newest number
-	lastID  string // the newest message
-	lastAt  uint64 // and its number
-	epoch   string
+	place
 	pongs   []pong
 	life    int       // of the server, on this connection
+	conn    int       // how often it connected
 	counted time.Time // the last ping that counted
 	base    uint64    // the number of the first message
 	cur     uint64    // the last number on this connection, 0 for none yet
@@ -101,18 +116,22 @@ func (r *record) missing(acked map[item]ack) int {
 	defer r.mu.Unlock()
 	n := 0
 	for i := range acked {
-		if len(r.items[i]) == 0 {
+		if r.wants(i) && len(r.items[i]) == 0 {
 			n++
 		}
 	}
 	return n
 }
 
+// wants says whether an item must come, whenever it is said.
+func (r *record) wants(i item) bool { return !r.live && (r.only == nil || r.only(i)) }
+
 // connected begins a connection that goes on exactly after a number or, with
 // repeats, somewhere between the last pong and there. life counts the server's
 // lives.
 func (r *record) connected(after uint64, repeats bool, life int) {
 	r.cur, r.repeats, r.life, r.counted, r.floor = after, repeats, life, time.Now(), 0
+	r.conn++
 	if !repeats {
 		r.pongs = nil // nobody asks
 		return
@@ -154,7 +173,7 @@ func (r *record) ping(seq uint64) {
 }
 
 // settled says whether holes count already.
-func (r *record) settled() bool { return !r.loose || r.lastID != "" }
+func (r *record) settled() bool { return !r.gaps && (!r.loose || r.lastID != "") }
 
 // take notes a frame.
 func (r *record) take(f frame) {
@@ -184,19 +203,19 @@ func (r *record) take(f frame) {
 
 // inOrder judges a frame's number; repeat is that it is an allowed one.
 func (r *record) inOrder(f frame) (repeat bool) {
-	found := r.ledger.found
+	found, settled := r.ledger.found, r.settled()
 	switch {
-	case !r.settled():
+	case !settled && !r.gaps:
 		return f.seq <= r.last
 	case r.repeats && r.cur == 0: // the first of a connection that may repeat
-		if f.seq > r.last+1 {
+		if settled && f.seq > r.last+1 {
 			found.add(Lost, "%s came back having seen %d, and the first frame was %d", r.name, r.last, f.seq)
 		}
 		if f.seq <= r.floor {
 			found.add(Doubled, "%s acknowledged %d with a pong, and after a reconnect got %d again", r.name, r.floor, f.seq)
 		}
 		return f.seq <= r.last
-	case f.seq > r.cur+1 && f.seq > r.base:
+	case settled && f.seq > r.cur+1 && f.seq > r.base:
 		found.add(Lost, "%s: a hole: %d after %d (%.60q)", r.name, f.seq, r.cur, f.text)
 	case f.seq <= r.cur:
 		found.add(Swapped, "%s: %d came after %d (%.60q)", r.name, f.seq, r.cur, f.text)
@@ -211,7 +230,11 @@ func (r *record) see(f frame) {
 		r.ledger.found.add(Other, "%s saw what nobody said: %.100q (%s)", r.name, f.text, f.id)
 		return
 	}
-	s := sighting{i, f.id, f.seq}
+	if r.only != nil && !r.only(i) {
+		r.ledger.found.add(Other, "%s saw %v, which is not for it: %.100q (%s)", r.name, i, f.text, f.id)
+		return
+	}
+	s := sighting{i, f.id, f.seq, r.conn}
 	r.mu.Lock()
 	r.seen = append(r.seen, s)
 	before := r.items[i]

@@ -34,6 +34,7 @@ type GatewayReport struct {
 	Resumes   int // connections that a receiver made beyond its first
 	Found     [kinds]int
 	Examples  []string
+	Note      string // in words, "" for none
 }
 
 // Report is what came of a run.
@@ -83,6 +84,11 @@ func (r *Report) String() string {
 	}
 	fmt.Fprintf(&b, "%d kills (%d while starting), %d starts, the slowest ready after %v; %v in all; seed %d\n",
 		r.Kills+r.Early, r.Early, r.Starts, r.Slowest.Round(time.Millisecond), r.Elapsed.Round(100*time.Millisecond), r.Seed)
+	for _, g := range r.Gateways {
+		if g.Note != "" {
+			fmt.Fprintf(&b, "%s: %s\n", g.Name, g.Note)
+		}
+	}
 	for _, g := range r.Gateways {
 		for _, e := range g.Examples {
 			fmt.Fprintf(&b, "  %s\n", e)

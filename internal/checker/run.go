@@ -51,6 +51,12 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 			r.gateways = append(r.gateways, newFeed(k))
 		case "events":
 			r.gateways = append(r.gateways, newEvents(k))
+		case "relay":
+			r.gateways = append(r.gateways, newRelay(k))
+		case "bot":
+			r.gateways = append(r.gateways, newBot(k))
+		case "webhooks":
+			r.gateways = append(r.gateways, newWebhooks(k))
 		}
 	}
 	err = r.all(ctx)
@@ -295,14 +301,16 @@ func (r *run) finish(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// patience is how long to wait for what is missing.
+// patience is how long to wait for what is missing: as long as is worth it for
+// the gateway with the most of it, or where all is lost for none.
 func (r *run) patience() time.Duration {
+	d := lostTime
 	for _, g := range r.gateways {
-		if g.said().found.any() {
-			return lostTime
+		if g.said().missing() > 0 {
+			d = max(d, g.said().patience())
 		}
 	}
-	return quietTime
+	return d
 }
 
 // catchUp waits while there is something missing and it becomes less.

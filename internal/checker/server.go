@@ -65,6 +65,8 @@ func (s *server) start() error {
 	args := append([]string{
 		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--limits=off", "--admin-key", s.key,
 		"--feed-publish=anyone", "--feed-history=1000000", "--session-queue=16KiB", "--keepalive-ping=" + pingEvery.String(),
+		"--outbound-allow=127.0.0.0/8", // where hooks listen
+		"--bot-timeout=30s",            // nothing is to fail by speed
 	}, s.o.Flags...)
 	s.cmd = exec.Command(s.o.Binary, args...) //nolint:noctx // it outlives the call; kill and close end it
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {

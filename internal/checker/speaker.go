@@ -14,13 +14,34 @@ import (
 // window is how many messages a speaker has under way.
 const window = 8
 
-// speaker is a person who sends messages with refs over WebSocket, several
-// under way, and after a reconnect sends again whatever was not acknowledged.
+// tongue is how somebody speaks a dialect over WebSocket.
+type tongue struct {
+	open    func(ctx context.Context, c *client) (*websocket.Conn, error)
+	say     func(i item) any                              // a frame, to be JSON
+	hear    func(b []byte) (_ answer, mine bool, _ error) // what answers a frame, if it is one of the speaker's
+	acked   func(i item, id string)
+	ordered bool // answers come in the order of the frames
+	once    bool // nothing keeps the dialect from doing the same again: what was not answered is left as it is
+}
+
+// answer is what came of a frame.
+type answer struct {
+	ref string // the frame's
+	id  string // what the server calls it
+}
+
+// speaker is a publisher over WebSocket with several messages under way. After
+// a reconnect it sends again whatever was not acknowledged, where the dialect
+// has a way to say a thing once.
 type speaker struct {
-	*direct
-	*person
-	next     int    // the number of the newest message
-	unacked  []item // in order
+	*kit
+	tongue
+	found    *findings
+	name     string
+	number   int
+	pause    time.Duration // at least, between two messages
+	next     int           // the number of the newest message
+	unacked  []item        // in order
 	stopping bool
 }
 
@@ -29,11 +50,14 @@ func (s *speaker) run(ctx context.Context, stop <-chan struct{}) {
 	defer c.close()
 	random := s.random()
 	for ctx.Err() == nil {
-		ws, err := s.connect(ctx, c, s.speaks, "", nil)
+		ws, err := s.open(ctx, c)
 		if err == nil {
 			life := time.Duration(500+random.IntN(4000)) * time.Millisecond
 			err = s.talk(ctx, ws, life, stop)
 			_ = ws.CloseNow()
+		}
+		if s.once {
+			s.unacked = nil
 		}
 		var no *refused
 		switch {
@@ -52,11 +76,11 @@ func (s *speaker) run(ctx context.Context, stop <-chan struct{}) {
 func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Duration, stop <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(ctx, answerTime+life)
 	defer cancel()
-	answers := make(chan directFrame, 2*window)
+	answers := make(chan answer, 2*window)
 	var lost error
 	go func() {
 		defer close(answers)
-		lost = listen(ctx, ws, answers)
+		lost = s.listen(ctx, ws, answers)
 	}()
 	defer func() {
 		cancel()
@@ -67,75 +91,81 @@ func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Durati
 	defer end.Stop()
 	said := []item{} // on this connection, not answered
 	for _, i := range s.unacked {
-		if err := s.say(ctx, ws, i); err != nil {
+		if err := s.send(ctx, ws, i); err != nil {
 			return err
 		}
 		said = append(said, i)
 	}
-	for {
-		for !s.stopping && len(s.unacked) < window {
-			s.next++
-			i := item{s.number, s.next}
-			s.unacked, said = append(s.unacked, i), append(said, i)
-			if err := s.say(ctx, ws, i); err != nil {
+	for over := false; ; {
+		for !over && !s.stopping && len(s.unacked) < window {
+			var err error
+			if said, err = s.speak(ctx, ws, said); err != nil {
 				return err
 			}
-			if i.n%97 == 0 { // now and then twice: nothing may come of it
-				said = append(said, i)
-				if err := s.say(ctx, ws, i); err != nil {
-					return err
-				}
-			}
-			if !pause(ctx, s.o.Pause) {
+			if !pause(ctx, max(s.pause, s.o.Pause)) {
 				return ctx.Err()
 			}
 		}
-		if s.stopping && len(s.unacked) == 0 {
+		if (over || s.stopping) && len(s.unacked) == 0 {
 			return nil
 		}
 		select {
 		case <-end.C:
-			return nil
+			if !s.once {
+				return nil
+			}
+			over = true // what is under way might be carried out after what is said next
 		case <-stop:
 			s.stopping, stop = true, nil
-		case f, ok := <-answers:
+		case a, ok := <-answers:
 			if !ok {
 				return lost
 			}
 			var err error
-			if said, err = s.answered(f, said); err != nil {
+			if said, err = s.answered(a, said); err != nil {
 				return err
 			}
 		}
 	}
 }
 
+// speak says the next message, now and then twice: nothing may come of it.
+func (s *speaker) speak(ctx context.Context, ws *websocket.Conn, said []item) ([]item, error) {
+	s.next++
+	i := item{s.number, s.next}
+	s.unacked, said = append(s.unacked, i), append(said, i)
+	err := s.send(ctx, ws, i)
+	if err == nil && !s.once && i.n%97 == 0 {
+		said = append(said, i)
+		err = s.send(ctx, ws, i)
+	}
+	return said, err
+}
+
 // listen hands on what answers the speaker's own frames.
-func listen(ctx context.Context, ws *websocket.Conn, answers chan<- directFrame) error {
+func (s *speaker) listen(ctx context.Context, ws *websocket.Conn, answers chan<- answer) error {
 	for {
 		_, b, err := ws.Read(ctx)
 		if err != nil {
 			return err
 		}
-		var f directFrame
-		if err := json.Unmarshal(b, &f); err != nil {
-			return &refused{what: "a frame that is not JSON: " + string(b)}
+		a, mine, err := s.hear(b)
+		if err != nil {
+			return err
 		}
-		if f.Type != 4 && f.Type != -1 {
+		if !mine {
 			continue
 		}
 		select {
-		case answers <- f:
+		case answers <- a:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 }
 
-func (s *speaker) say(ctx context.Context, ws *websocket.Conn, i item) error {
-	b, err := json.Marshal(map[string]any{
-		"type": 0, "ref": ref(i), "data": map[string]any{"to": s.friend.id, "message": i.text()},
-	})
+func (s *speaker) send(ctx context.Context, ws *websocket.Conn, i item) error {
+	b, err := json.Marshal(s.say(i))
 	if err != nil {
 		return err
 	}
@@ -144,27 +174,17 @@ func (s *speaker) say(ctx context.Context, ws *websocket.Conn, i item) error {
 
 func ref(i item) string { return fmt.Sprintf("n%d", i.n) }
 
-// answered takes an ACK or an ERROR: answers come in the order of the frames.
-func (s *speaker) answered(f directFrame, said []item) ([]item, error) {
-	if f.Type == -1 {
-		return said, &refused{what: fmt.Sprintf("an ERROR for ref %q: %s (%s)", f.Data.Ref, f.Data.Message, f.Data.Code)}
+// answered takes an acknowledgement.
+func (s *speaker) answered(a answer, said []item) ([]item, error) {
+	at := slices.IndexFunc(said, func(i item) bool { return ref(i) == a.ref })
+	if at < 0 {
+		return said, &refused{what: "an acknowledgement of what was not said, or is acknowledged already: " + a.ref}
 	}
-	if len(said) == 0 {
-		return said, &refused{what: "an ACK that nothing is left for: " + f.Data.Ref}
+	i := said[at]
+	if s.ordered && at > 0 {
+		s.found.add(Swapped, "%s: the answer to %s came where that to %s was due", s.name, a.ref, ref(said[0]))
 	}
-	i := said[0]
-	if ref(i) != f.Data.Ref {
-		s.found.add(Swapped, "%s: the ACK of %s came where that of %s was due", s.name, f.Data.Ref, ref(i))
-		at := slices.IndexFunc(said, func(i item) bool { return ref(i) == f.Data.Ref })
-		if at < 0 {
-			return said, &refused{what: "an ACK of what was not said: " + f.Data.Ref}
-		}
-		i = said[at]
-		said = slices.Delete(slices.Clone(said), at, at+1)
-	} else {
-		said = said[1:]
-	}
-	s.ledger.ack(i, ack{id: f.Data.ID})
+	s.acked(i, a.id)
 	s.unacked = slices.DeleteFunc(s.unacked, func(u item) bool { return u == i })
-	return said, nil
+	return slices.Delete(said, at, at+1), nil
 }

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/netip"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/api"
+	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/config"
+	"github.com/kabar-io/kabar/internal/console"
+	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/gateway/bot"
+	"github.com/kabar-io/kabar/internal/gateway/direct"
+	"github.com/kabar-io/kabar/internal/gateway/events"
+	"github.com/kabar-io/kabar/internal/gateway/feed"
+	"github.com/kabar-io/kabar/internal/gateway/relay"
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/outbound"
+	"github.com/kabar-io/kabar/internal/process"
+	"github.com/kabar-io/kabar/internal/sign"
+	"github.com/kabar-io/kabar/internal/webhook"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// core makes the services that know what is true.
+func (s *server) core(key []byte) (err error) {
+	c, l := s.c, s.c.Limit
+	mailer, err := s.mailer()
+	if err != nil {
+		return err
+	}
+	s.accounts, err = account.New(account.Options{
+		Journal: s.journal, Store: s.store.Accounts(), Key: key, Mailer: mailer,
+		LoginIdle: c.Login.Idle, CodeTTL: c.Direct.CodeTTL, HashConcurrency: c.Login.AtOnce,
+		Limits: account.Limits{
+			WrongPasswords: limit(l.WrongPasswords), Registrations: limit(l.Registrations),
+			Logins: limit(l.Logins), RefusedCodes: limit(l.RefusedCodes),
+		},
+	})
+	if err != nil {
+		return err
+	}
+	s.chats, err = chat.New(chat.Options{
+		Journal: s.journal, Store: s.store.Chats(), Hub: s.hub, MaxMembers: members(l.Members), Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	s.instances, err = instance.New(instance.Options{
+		Journal: s.journal, Store: s.store.Instances(), Key: key, Names: c.Events.Names, All: c.Events.WebhookURL != "",
+	})
+	if err != nil {
+		return err
+	}
+	return s.callers(key)
+}
+
+// callers makes the services that call other hosts.
+func (s *server) callers(key []byte) (err error) {
+	c := s.c
+	allow := make([]netip.Prefix, len(c.Outbound.Allow))
+	for i, text := range c.Outbound.Allow {
+		allow[i] = netip.MustParsePrefix(text) // checked when it was read
+	}
+	out := outbound.New(outbound.Options{Allow: allow, UserAgent: "Kabar/" + version})
+	s.processes, err = process.New(process.Options{
+		Journal: s.journal, Store: s.store.Processes(), Hub: s.hub, Acked: s.acked,
+		Accounts: s.accounts, Chats: s.chats, Instances: s.instances,
+		Caller: out, Key: key, Reserved: s.reserved, Timeout: c.Bot.Timeout, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	global, err := s.globalWebhook()
+	if err != nil {
+		return err
+	}
+	s.webhooks, err = webhook.New(webhook.Options{
+		Journal: s.journal, Store: s.store.Webhooks(), Hub: s.hub, Acked: s.acked, Instances: s.instances,
+		Sender: out, Key: key, Global: global, Version: version, Log: s.log,
+	})
+	return err
+}
+
+// mailer is how mail leaves: by the configured server, in the demo into a box
+// that the administrator can look into, or not at all.
+func (s *server) mailer() (account.Mailer, error) {
+	m := s.c.Mail
+	switch {
+	case m.Server != "":
+		return mail.NewSMTP(mail.SMTPOptions{Address: m.Server, User: m.User, Password: m.Password, From: m.From, TLS: m.TLS})
+	case s.demo:
+		s.mailbox = mail.NewBox(s.log, 100)
+		return s.mailbox, nil
+	}
+	return nil, nil //nolint:nilnil // no mail is sent
+}
+
+// globalWebhook is the webhook of the configuration, nil for none.
+func (s *server) globalWebhook() (*webhook.GlobalOptions, error) {
+	c := s.c
+	if c.Events.WebhookURL == "" {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	signing := c.Events.WebhookSecret
+	if signing == "" {
+		var err error
+		if signing, err = secretOf(c.Data, "webhook.secret", sign.NewSecret); err != nil {
+			return nil, err
+		}
+	}
+	return &webhook.GlobalOptions{URL: c.Events.WebhookURL, Secret: signing}, nil
+}
+
+// edges makes the gateways, the API and the pages, and puts them on one mux.
+func (s *server) edges() error {
+	c := s.c
+	origins, err := gateway.ParseOrigins(c.Origins)
+	if err != nil {
+		return err
+	}
+	s.sockets = ws.New(ws.Options{
+		PingEvery: orNever(c.Keepalive.Ping), DeadAfter: orNever(c.Keepalive.Dead),
+		WriteStall: orForever(c.Session.Stall), AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
+	})
+	edge := &gateway.Edge{
+		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
+		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
+	}
+	s.mux = http.NewServeMux()
+	refused := s.gateways(edge)
+	s.pages(edge, refused)
+	s.http = &http.Server{
+		Handler:           gateway.Upgrades(s.sockets, s.acceptor, s.bots.Serve(s.mux)),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		WriteTimeout:      time.Minute,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ConnState:         (&gateway.Places{Most: c.Limit.Connections}).ConnState(),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
+	}
+	return nil
+}
+
+// gateways makes the dialects. It returns what each counts of frames that were
+// not carried out.
+func (s *server) gateways(edge *gateway.Edge) map[string]func() int64 {
+	c, admin := s.c, gateway.NewAdmin(s.adminKey)
+	dm := direct.New(direct.Options{
+		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Limits: s.limits(c.Direct.Frame), Text: c.Direct.Text.Int(), Reveal: c.Direct.TellUnknown,
+	})
+	dm.Handle(s.mux)
+	ev := events.New(events.Options{
+		Edge: edge, Journal: s.journal, Instances: s.instances, Webhooks: s.webhooks, Admin: admin,
+		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
+	})
+	ev.Handle(s.mux)
+	fd := feed.New(feed.Options{
+		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Limits: s.limits(c.Feed.Frame), Publish: feed.Publish(c.Feed.Publish),
+	})
+	fd.Handle(s.mux)
+	rl := relay.New(relay.Options{
+		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Limits: s.limits(c.Relay.Frame), Alone: c.Relay.SingleDevice, Idle: c.Relay.SessionIdle,
+		HTTPRate: limit(c.Limit.RelayHTTP), ICE: c.Relay.ICE, Version: version,
+	})
+	rl.Handle(s.mux)
+	s.bots = bot.New(bot.Options{
+		Edge: edge, Journal: s.journal, Accounts: s.accounts, Processes: s.processes,
+		Limits: s.limits(c.Bot.Frame), Idle: c.Bot.SessionIdle,
+	})
+	s.bots.Handle(s.mux)
+	s.acceptors = map[string]ws.Acceptor{
+		direct.Path:      dm.Accept,
+		events.Path:      ev.Accept,
+		feed.Path:        fd.Accept,
+		relay.Path:       rl.Accept,
+		relay.SocketPath: rl.Accept,
+	}
+	return map[string]func() int64{
+		"direct": dm.Refused, "events": ev.Refused, "feed": fd.Refused, "relay": rl.Refused, "bot": s.bots.Refused,
+	}
+}
+
+// pages puts Kabar's own HTTP and its pages on the mux.
+func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
+	var mails func() []mail.Message
+	if s.mailbox != nil {
+		mails = s.mailbox.Messages
+	}
+	api.New(api.Options{
+		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
+		Instances: s.instances, Processes: s.processes, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
+	}).Handle(s.mux)
+	console.New(console.Options{
+		Accounts: s.accounts, Edge: edge, Version: version, Demo: s.demo, Publish: s.c.Feed.Publish,
+	}).Handle(s.mux)
+	if s.demo {
+		s.demoRoutes(s.mux)
+	}
+}
+
+// acceptor finds who answers an upgrade: a gateway's own path comes before an
+// endpoint's.
+func (s *server) acceptor(path string) ws.Acceptor {
+	if a := s.acceptors[path]; a != nil {
+		return a
+	}
+	return s.bots.Find(path)
+}
+
+// reserved says whether a path is somebody's, so that no endpoint takes it:
+// what begins like a route of ours may become one.
+func (s *server) reserved(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "", "api", "auth", "demo", "docs", "instance", "invite", "setup", "socket", "try", "v1", "webhook", "websocket", "ws", "x":
+		return true
+	}
+	if s.acceptors[path] != nil {
+		return true
+	}
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
+	if err != nil {
+		return true
+	}
+	_, pattern := s.mux.Handler(r)
+	return pattern != "/" // what nothing else answers
+}
+
+// folder is where processes stand as files.
+func (s *server) folder() string {
+	if f := s.c.Bot.Folder; filepath.IsAbs(f) || s.c.File == "" {
+		return f
+	}
+	return filepath.Join(filepath.Dir(s.c.File), s.c.Bot.Folder)
+}
+
+func (s *server) limits(frame config.Size) ws.Limits {
+	return ws.Limits{
+		MaxMessage: frame.Int(), Queue: s.c.Session.Queue.Int(), Pending: s.c.Session.Pending,
+		Burst: s.c.Limit.FrameBurst, Rate: s.c.Limit.Frames.PerSecond(),
+	}
+}
+
+// members is how many people a group may have: one message enters the inbox of
+// each, so there is a bound where nobody set one.
+func members(n int) int {
+	if n == 0 {
+		return 10_000
+	}
+	return n
+}
