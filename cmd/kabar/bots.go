@@ -52,7 +52,11 @@ func readProcesses(folder string) ([]processFile, error) {
 // publishProcesses saves and publishes what the folder holds. What is the same
 // as the newest version makes no new one.
 func (s *server) publishProcesses(ctx context.Context) error {
-	for _, f := range s.files {
+	files, err := readProcesses(s.folder())
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
 		if err := s.publishProcess(ctx, f.def, f.source); err != nil {
 			return fmt.Errorf("%s: %w", f.path, err)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -31,13 +32,28 @@ type serveCmd struct {
 }
 
 // Run serves until it is told to stop.
-func (c *serveCmd) Run(ctx context.Context) error {
+func (c *serveCmd) Run(ctx context.Context, out io.Writer) error {
 	s, err := open(ctx, &c.Config, false)
 	if err != nil {
 		return err
 	}
+	if err := s.firstStart(ctx, out); err != nil {
+		s.close()
+		return err
+	}
 	s.log.Info("kabar is ready", "version", version, "data", c.Data, "listen", s.addresses())
 	return s.run(ctx)
+}
+
+// firstStart prints, as long as nobody is an administrator, a link to become
+// the first one: there is no password that everybody knows.
+func (s *server) firstStart(ctx context.Context, out io.Writer) error {
+	code, needed, err := s.accounts.NewSetup(ctx)
+	if err != nil || !needed {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "There is no administrator yet. This link makes the first one; it works once, until the server stops:\n  http://%s/setup?code=%s\n", s.at(""), code)
+	return err
 }
 
 // server is everything, wired together. All of it is static after open.
@@ -62,7 +78,6 @@ type server struct {
 	listeners []net.Listener
 	adminKey  string
 	demo      bool
-	files     []processFile // of the folder of processes
 }
 
 // open is the way from the configuration to a server that listens, from below:
@@ -102,7 +117,7 @@ func open(ctx context.Context, c *config.Config, demo bool) (s *server, err erro
 	if err = s.core([]byte(key)); err != nil {
 		return s, err
 	}
-	if s.files, err = readProcesses(s.folder()); err != nil {
+	if _, err = readProcesses(s.folder()); err != nil { // what is wrong there is said before anybody comes
 		return s, err
 	}
 	if err = s.edges(); err != nil {
