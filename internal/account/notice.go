@@ -15,6 +15,7 @@ const KindNotice = "notice"
 // Notice is what a "notice" message says.
 type Notice struct {
 	Text string `json:"text"`
+	All  bool   `json:"all,omitempty"` // it is to everybody
 }
 
 const (
@@ -25,9 +26,9 @@ const (
 // FeedTopic is the topic of the one stream for everybody.
 const FeedTopic = "feed"
 
-// NoticeData is the Data of a notice, or what is wrong with its text.
-func NoticeData(text string) ([]byte, error) {
-	switch {
+// Encode is the Data of a notice, or what is wrong with its text.
+func (n Notice) Encode() ([]byte, error) {
+	switch text := n.Text; {
 	case text == "":
 		return nil, status.Errorf(status.Invalid, "TEXT_REQUIRED", "the notice is empty")
 	case !utf8.ValidString(text):
@@ -35,7 +36,7 @@ func NoticeData(text string) ([]byte, error) {
 	case len(text) > maxNotice:
 		return nil, status.Errorf(status.TooLarge, "TEXT_TOO_LONG", "the notice is longer than %d bytes", maxNotice)
 	}
-	return json.Marshal(Notice{text})
+	return json.Marshal(n)
 }
 
 // Notify says something to one person. The zero key is none.
@@ -46,7 +47,7 @@ func (s *Service) Notify(user uint64, text string, key journal.Key) *journal.Pen
 // NoticeTo is what Notify hands over, so that it can be a part of something.
 func (s *Service) NoticeTo(user uint64, text string) journal.Change {
 	return s.as(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		data, err := NoticeData(text)
+		data, err := Notice{Text: text}.Encode()
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +62,7 @@ func (s *Service) NoticeTo(user uint64, text string) journal.Change {
 // the result's first message is the one that entered the feed.
 func (s *Service) NotifyAll(text string, key journal.Key) *journal.Pending {
 	return s.do(key, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		data, err := NoticeData(text)
+		data, err := Notice{Text: text, All: true}.Encode()
 		if err != nil {
 			return nil, err
 		}

@@ -60,7 +60,7 @@ func (s *Service) Announce(text string, key journal.Key) *journal.Pending {
 // AnnounceIn is what Announce does, as a change.
 func (s *Service) AnnounceIn(text string) journal.Change {
 	return journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
-		data, err := account.NoticeData(text)
+		data, err := account.Notice{Text: text}.Encode()
 		return []*journal.Message{{Kind: account.KindNotice, Entries: journal.To(FeedTopic), Data: data}}, err
 	})
 }

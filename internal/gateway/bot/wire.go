@@ -127,6 +127,8 @@ func object(all map[string]any) ([]byte, error) {
 }
 
 // appendError writes what is wrong with a frame.
+//
+//nolint:unparam // dst is there because it is in all that appends
 func appendError(dst []byte, bad *process.Bad, id json.RawMessage) []byte {
 	dst = append(dst, '{')
 	if id != nil {
@@ -145,7 +147,7 @@ func appendError(dst []byte, bad *process.Bad, id json.RawMessage) []byte {
 }
 
 // Format writes a person's inbox as this dialect says it: the server's word to
-// them, and nothing else.
+// them and to nobody else, and nothing more.
 type Format struct{}
 
 // Append writes a notice as a push, or nothing.
@@ -154,7 +156,7 @@ func (Format) Append(dst []byte, m *journal.Message, _ uint64) []byte {
 		return dst
 	}
 	var d account.Notice
-	if json.Unmarshal(m.Data, &d) != nil {
+	if json.Unmarshal(m.Data, &d) != nil || d.All {
 		return dst
 	}
 	b := append(make([]byte, 0, len(d.Text)+48), `{"$push":true,"notice":{"text":`...)
