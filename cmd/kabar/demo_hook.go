@@ -65,7 +65,7 @@ func (h *demoHook) receive(w http.ResponseWriter, r *http.Request) error {
 		e.Verified, e.Why = false, strings.TrimPrefix(err.Error(), "sign: ")
 	}
 	if !json.Valid(body) {
-		e.Body, _ = json.Marshal(strings.ToValidUTF8(string(body), "\ufffd")) // a text always encodes
+		e.Body = gateway.AppendString(nil, string(body))
 	}
 	e.Again = e.Verified && h.seen[e.ID]
 	h.keep(e)

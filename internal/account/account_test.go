@@ -284,7 +284,7 @@ func TestNotices(t *testing.T) {
 	if m.Kind != account.KindNotice || m.Seq("feed") != 1 || m.Seq(account.Inbox(ann.ID)) != 2 || m.Seq(account.Inbox(bob.ID)) != 1 || len(m.Entries) != 3 {
 		t.Fatalf("said %+v", m)
 	}
-	if string(m.Data) != `{"text":"hello"}` {
+	if string(m.Data) != `{"text":"hello","all":true}` {
 		t.Fatalf("data %s", m.Data)
 	}
 	_, err = w.Notify(99, "x", journal.Key{}).Wait(t.Context())

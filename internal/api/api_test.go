@@ -109,6 +109,18 @@ func (r *rig) options() transcript.Options {
 				s.Set("room", strconv.FormatUint(g.ID, 10))
 				return err
 			},
+			// friends: users 1 and 2 are; $private is their room.
+			"friends": func(ctx context.Context, s *transcript.Scene, _ string) error {
+				if _, err := s.Chats.Request(ctx, 1, 2); err != nil {
+					return err
+				}
+				if err := s.Chats.Accept(ctx, 2, 1); err != nil {
+					return err
+				}
+				st, err := s.Chats.Standing(ctx, 1, 2)
+				s.Set("private", strconv.FormatUint(st.Room, 10))
+				return err
+			},
 			// deleted south: it is no more.
 			"deleted": func(ctx context.Context, _ *transcript.Scene, rest string) error {
 				_, err := r.instances.Delete(ctx, instance.ByName(rest))

@@ -97,7 +97,9 @@ func (d *asyncDocument) endpoint(e *published) {
 			"error":  d.message(e.id+"Error", "error", "In the place of the outputs", problem),
 			"push":   d.message(e.id+"Push", "push", "What no frame asked for", push),
 		},
-		"bindings": object{"ws": object{"method": "GET"}},
+		"bindings":  object{"ws": object{"method": "GET"}},
+		"x-process": e.process,
+		"x-access":  showAccess(e.access),
 	}
 	d.channels[e.id] = channel
 	of := func(names ...string) (list []any) {

@@ -50,9 +50,14 @@ func (a *API) listProcesses(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	out := make([]shown, len(all))
+	type line struct {
+		Name      string `json:"name"`
+		Version   int    `json:"version"`
+		Published int    `json:"published"`
+	}
+	out := make([]line, len(all))
 	for i, p := range all {
-		out[i] = showProcess(p)
+		out[i] = line{p.Name, p.Version, p.Published}
 	}
 	gateway.WriteJSON(w, http.StatusOK, map[string]any{"processes": out})
 	return nil

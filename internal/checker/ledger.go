@@ -132,9 +132,13 @@ func (l *ledger) missing() int {
 func (l *ledger) reconcile() (delivered int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	ranks := map[string]int{} // by id, or by item where ids are many: the order in which the first receiver saw it
-	for _, r := range l.records {
-		delivered += l.reconcileOne(r, ranks)
+	ranks := map[string]int{}                  // by id, or by item where ids are many: the order in which the first receiver saw it
+	for _, part := range []bool{false, true} { // who hears all of it says how it goes
+		for _, r := range l.records {
+			if part == (r.live || r.only != nil) {
+				delivered += l.reconcileOne(r, ranks)
+			}
+		}
 	}
 	return delivered
 }

@@ -127,6 +127,8 @@ func TestBadReceivers(t *testing.T) {
 		serve func(conn net.Conn)
 		want  int    // 0: an error
 		words string // of the error
+		// lasting: the answer is known before the try's time is over
+		lasting bool
 	}{
 		"nonsense": {serve: func(conn net.Conn) { _, _ = io.WriteString(conn, "hello there\r\n\r\n") }, words: "the connection failed"},
 		"nothing":  {serve: func(net.Conn) {}, words: "without an answer"},
@@ -159,22 +161,26 @@ func TestBadReceivers(t *testing.T) {
 		}, words: "the connection failed"},
 		"a gigabyte": {serve: func(conn net.Conn) {
 			_, _ = io.WriteString(conn, head+"Content-Length: 1073741824\r\n\r\n")
-			for n := 0; n < 1<<30; n += len(much) {
+			for n := 0; n < 1<<25; n += len(much) { // what is read no more stays in the buffers between
 				if _, err := io.WriteString(conn, much); err != nil {
 					return
 				}
 			}
-			panic("all of it was read")
-		}, want: 200},
+			t.Error("it was read on")
+		}, want: 200, lasting: true},
 		"a body without end": {serve: func(conn net.Conn) {
 			_, _ = io.WriteString(conn, head+"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n")
 			_, _ = io.Copy(io.Discard, conn)
-		}, want: 200},
+		}, want: 200, lasting: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			to := raw(t, c.serve)
-			a, err := client(t, Options{Timeout: time.Second}).Post(t.Context(), webhook.Request{URL: to, Body: []byte("{}")})
+			limit := time.Second
+			if c.lasting {
+				limit = time.Hour
+			}
+			a, err := client(t, Options{Timeout: limit}).Post(t.Context(), webhook.Request{URL: to, Body: []byte("{}")})
 			if a.Status != c.want || c.want == 0 && (err == nil || !strings.Contains(err.Error(), c.words)) || c.want != 0 && err != nil {
 				t.Errorf("%+v, %v", a, err)
 			}

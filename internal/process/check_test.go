@@ -27,8 +27,8 @@ inputs:
   what: string
   many: { type: integer, default: 1, description: How many. }
   wish: string?
-  more?: any
-outputs: { price: number, note?: string }
+  more: any?
+outputs: { price: number, note: "string?" }
 timeout: 2s
 endpoint: { url: /shop/buy, access: [Staff, Admins] }
 follow: [feed, inbox, room/12]
@@ -42,14 +42,14 @@ rules:
       - call: { url: "https://example.com/y?a=1", method: GET }
       - notify: { instance: demo, event: send.message, data: answer }
   - when: what == "x" && many > 2
-    set: { last: what, count: (vars.count ?? 0) + many }
+    set: { last: what, count: '(vars.count ?? 0) + many' }
     publish: { to: feed, text: what }
     send: { to: '"ani"', text: what }
     reply: { price: many * 2.5 }
   - on: message
     when: message.topic == "feed"
     reply: { price: 1, note: message.text }
-  - reply: { price: len(vars.last ?? ""), note: wish }
+  - reply: { price: 'len(vars.last ?? "")', note: wish }
 `)
 	if d.Name != "shop-1" || len(d.Inputs) != 4 || d.Timeout != 2*time.Second || d.Endpoint.URL != "/shop/buy" || len(d.rules) != 4 {
 		t.Errorf("%+v", d)
@@ -100,6 +100,8 @@ func TestFaults(t *testing.T) {
 		{"process: a\nrules: ¦x", "must be a list"},
 		{"process: a\nrules:\n\t¦- x", ""},
 		{"process: a\n--- ¦\nrules: []", ""},
+		{"process: a\n# x\n¦outputs: { b: string?, c: any }\nrules: []", "'single quotes'"},
+		{"process: a\nrules:\n  ¦- reply: { r: a ? b : c }", "'single quotes'"},
 		{"process: a\nrules: [{reply: {}}]\ntimeout: ¦1h", "50ms to 30s"},
 		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a//b }", "not a url"},
 		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/../b }", "not a url"},
@@ -252,7 +254,7 @@ func FuzzCheck(f *testing.F) {
 		if (d == nil) == (len(faults) == 0) {
 			t.Fatalf("%+v, %+v", d, faults)
 		}
-		lines := strings.Split(source, "\n")
+		lines := lineEnd.Split(source, -1)
 		for _, fault := range faults {
 			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" || fault.Line > len(lines)+1 {
 				t.Fatalf("%+v", fault)

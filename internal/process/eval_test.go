@@ -1,8 +1,10 @@
 package process
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math"
 	"reflect"
 	"strings"
@@ -287,7 +289,6 @@ sort(keys(o))
 len(values(o))
 len(toPairs(o))
 fromPairs([["a", 1], ["b", 2]])
-fromPairs(toPairs(o)) == o
 reverse(l)
 uniq(l)
 concat(l, [9], w)
@@ -345,4 +346,49 @@ func TestOwnWays(t *testing.T) {
 			}
 		}
 	}
+}
+
+// FuzzExpression runs what compiles, under little bounds: it ends by itself or
+// by them, and nothing panics.
+func FuzzExpression(f *testing.F) {
+	for _, text := range strings.Split(strings.TrimSpace(sameAsExpr), "\n") {
+		f.Add(text)
+	}
+	for _, text := range attacks() {
+		f.Add(text)
+	}
+	values := map[string]any{}
+	for k, v := range env {
+		values[k] = valueOf(v)
+	}
+	values["big"], values["text"] = values["l"], values["s"]
+	scope := typesOf(values)
+	f.Fuzz(func(t *testing.T, text string) {
+		e, bad := newScope(scope).compile(text)
+		if bad != nil {
+			if bad.at < 0 || bad.text == "" {
+				t.Fatalf("%+v", bad)
+			}
+			return
+		}
+		ctx, cancel := context.WithTimeout(bg, 10*time.Second)
+		defer cancel()
+		m := newMachine(ctx, maps.Clone(values))
+		m.steps, m.check = 100_000, 100_000
+		began := time.Now()
+		v, err := m.eval(e.run)
+		if err != nil && strings.Contains(err.Error(), "panicked") {
+			t.Fatal(err)
+		}
+		if err == nil {
+			if sizeOf(v) > maxValue || depthOf(v) > maxDepth {
+				t.Fatalf("a value of %d, %d deep", sizeOf(v), depthOf(v))
+			}
+			_, _ = appendJSON(nil, v)
+			_ = own(v)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Fatalf("took %v", took)
+		}
+	})
 }

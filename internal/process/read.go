@@ -294,12 +294,7 @@ func (r *reader) fields(n *yaml.Node, what string, input bool) []Field {
 	}
 	var fields []Field
 	for _, e := range all {
-		again := func(f Field) bool { return f.Name+"?" == e.key.Value || f.Name == e.key.Value }
-		if slices.ContainsFunc(fields, again) {
-			r.wrong(e.key, "%s stands here for the second time", shape(e.key))
-			continue
-		}
-		name, _ := strings.CutSuffix(e.key.Value, "?")
+		name := e.key.Value
 		switch {
 		case input && !isWord(name):
 			r.wrong(e.key, "%s cannot be an input: write up to 64 of A-Z a-z 0-9 _, the first no digit", shape(e.key))
@@ -314,8 +309,7 @@ func (r *reader) fields(n *yaml.Node, what string, input bool) []Field {
 }
 
 func (r *reader) field(e entry, input bool) Field {
-	f := Field{Type: TypeAny}
-	f.Name, f.Optional = strings.CutSuffix(e.key.Value, "?")
+	f := Field{Name: e.key.Value, Type: TypeAny}
 	if e.value.Kind != yaml.MappingNode {
 		r.typeOf(&f, e.value)
 		return f

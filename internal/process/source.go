@@ -19,6 +19,9 @@ const maxSource = 64 << 10
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
+// lineEnd is what ends a line for YAML.
+var lineEnd = regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`)
+
 // parseSource reads a definition into nodes that know their places. A file
 // that is JSON is read as such: YAML does not know all its escapes.
 func parseSource(source []byte) (root *yaml.Node, fault *Fault) {
@@ -63,8 +66,9 @@ func parseSource(source []byte) (root *yaml.Node, fault *Fault) {
 
 func notYAML(source []byte, err error) *Fault {
 	text := cut(yamlLine.ReplaceAllString(err.Error(), ""), 300)
-	for i, line := range bytes.Split(source, []byte("\n")) {
-		if tab := bytes.IndexByte(line, '\t'); tab >= 0 && len(bytes.TrimSpace(line[:tab])) == 0 && len(bytes.TrimSpace(line)) > 0 {
+	lines := lineEnd.Split(string(source), -1)
+	for i, line := range lines {
+		if tab := strings.IndexByte(line, '\t'); tab >= 0 && leading(line) > tab && strings.TrimSpace(line) != "" {
 			return &Fault{i + 1, tab + 1, "this is not YAML: a tab stands here; indent with blanks"}
 		}
 	}
@@ -75,7 +79,11 @@ func notYAML(source []byte, err error) *Fault {
 	if bytes.ContainsAny(source, "{[") {
 		text += "; between { } and [ ], put what holds ? : , # or quotes into 'single quotes'"
 	}
-	return &Fault{min(max(line, 1), bytes.Count(source, []byte("\n"))+1), 1, "this is not YAML: " + text}
+	if strings.HasPrefix(text, "did not find expected") { // its parser counts from 0, its scanner from 1
+		line++
+	}
+	line = min(max(line, 1), len(lines))
+	return &Fault{line, 1 + leading(lines[line-1]), "this is not YAML: " + text}
 }
 
 // place is the line and column, in characters, of a byte.
@@ -152,7 +160,8 @@ func (r *jsonReader) node(depth int) (*yaml.Node, error) {
 // that a fault in the text has its place in the file.
 type tracer struct {
 	lines  [][]rune
-	line   int // of the next character, from 0
+	ends   []int // of the lines, without the blanks there
+	line   int   // of the next character, from 0
 	column int
 	style  yaml.Style
 	indent int // of a block's lines
@@ -162,8 +171,9 @@ type tracer struct {
 // be followed, the scalar's own.
 func locate(source []byte, n *yaml.Node, at int) (line, column int) {
 	t := tracer{style: n.Style &^ yaml.TaggedStyle, line: n.Line - 1, column: n.Column - 1}
-	for _, l := range bytes.Split(source, []byte("\n")) {
-		t.lines = append(t.lines, bytes.Runes(bytes.TrimSuffix(l, []byte("\r"))))
+	for _, l := range lineEnd.Split(string(source), -1) {
+		t.lines = append(t.lines, []rune(l))
+		t.ends = append(t.ends, utf8.RuneCountInString(strings.TrimRight(l, " \t")))
 	}
 	if !t.begin() {
 		return n.Line, n.Column
@@ -225,8 +235,7 @@ func (t *tracer) block() bool { return t.style == yaml.LiteralStyle || t.style =
 
 // ended says whether nothing of the text is left in the line.
 func (t *tracer) ended() bool {
-	l := t.lines[t.line]
-	return t.column >= len(l) || !t.block() && blank(l[t.column:])
+	return t.column >= len(t.lines[t.line]) || !t.block() && t.column >= t.ends[t.line]
 }
 
 func (t *tracer) nextLine() {

@@ -19,13 +19,15 @@ const words = {
     frame: "Frame",
     answer: "Answer",
     unreachable: "The server does not answer. Load the page again later.",
-    endpointsTag: "Endpoints",
     processes: "Processes and endpoints",
     publishing: "Publishing and reading",
     people: "Accounts and groups",
     server: "The server",
-    anonymous: "Open to everybody.",
-    login: "Needs a login: POST /auth gives the cookie and the token.",
+    process: "Process",
+    access: "Access",
+    anonymous: "everybody",
+    users: "every account; POST /auth gives the cookie and the token",
+    groups: "accounts of these groups: ",
   },
   id: {
     title: "Yang ditawarkan server ini",
@@ -44,13 +46,15 @@ const words = {
     frame: "Frame",
     answer: "Jawaban",
     unreachable: "Server tidak menjawab. Muat ulang halaman ini nanti.",
-    endpointsTag: "Endpoint",
     processes: "Proses dan endpoint",
     publishing: "Menerbitkan dan membaca",
     people: "Akun dan grup",
     server: "Server",
-    anonymous: "Terbuka untuk semua.",
-    login: "Perlu login: POST /auth memberi cookie dan token.",
+    process: "Proses",
+    access: "Akses",
+    anonymous: "semua orang",
+    users: "semua akun; POST /auth memberi cookie dan token",
+    groups: "akun dari grup berikut: ",
   },
 };
 
@@ -127,12 +131,17 @@ function example(schema) {
   return null;
 }
 
-function endpoint(channel, schemas, operation, here) {
+function endpoint(channel, schemas, here) {
   const card = make("article", "card");
-  card.append(make("h3", "", channel.address));
-  card.append(write(make("p", "about"), operation.security ? "login" : "anonymous"), make("p", "about", channel.description));
-  card.append(address(here + channel.address));
+  card.append(make("h3", "", channel.address), address(here + channel.address));
   const list = make("dl");
+  const access = make("dd");
+  if (Array.isArray(channel["x-access"])) {
+    access.append(write(make("span"), "groups"), channel["x-access"].join(", "));
+  } else {
+    write(access, channel["x-access"]);
+  }
+  list.append(write(make("dt"), "process"), make("dd", "", channel["x-process"]), write(make("dt"), "access"), access);
   for (const [key, message] of [["frame", "in"], ["answer", "out"]]) {
     const name = channel.messages[message].$ref.split("/").pop();
     const line = make("dd");
@@ -200,10 +209,10 @@ async function load() {
   }));
   const here = (location.protocol === "https:" ? "wss://" : "ws://") + location.host;
   let published = 0;
-  for (const [id, channel] of Object.entries(sockets.channels)) {
+  for (const channel of Object.values(sockets.channels)) {
     if (channel.messages.push) {
       published++;
-      $("endpoints").append(endpoint(channel, sockets.components.schemas, sockets.operations[id + "Run"], here));
+      $("endpoints").append(endpoint(channel, sockets.components.schemas, here));
     } else {
       $("sockets").append(socket(channel, here));
     }

@@ -57,7 +57,7 @@ export class Direct {
     if (!session.user) return;
     const { data } = await call("GET", "api/friends");
     const was = $("direct-to").value;
-    $("direct-to").replaceChildren(...(data ?? []).map((u) => option(u.Id, u.Username)));
+    $("direct-to").replaceChildren(...(data ?? []).toSorted((a, b) => a.Username.localeCompare(b.Username)).map((u) => option(u.Id, u.Username)));
     for (const u of data ?? []) this.names.set(u.Id, u.Username);
     if (!data?.length) $("direct-to").append(write(option("", ""), "noFriends"));
     if ([...$("direct-to").options].some((o) => o.value === was)) $("direct-to").value = was;

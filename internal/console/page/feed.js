@@ -10,6 +10,7 @@ const errors = { NOT_ALLOWED: "mayNotSpeak", NAME_TAKEN: "nameHeld", TEXT_TOO_LO
 
 export class Feed {
   position = ""; // epoch:seq of the newest line
+  seq = 0;
   seen = new Set();
   sent = []; // lines of this connection; the n-th is what the server calls n
   client = Array.from(crypto.getRandomValues(new Uint8Array(12)), (b) => b.toString(16).padStart(2, "0")).join("");
@@ -67,13 +68,15 @@ export class Feed {
       case "notice":
         return this.said(f, raw);
       case "ack":
+        this.seen.add(f.id);
+        if (f.seq === this.seq + 1) this.reached(f); // nothing of others is in between
         fate(this.settled(f), "stored", raw);
         return undefined;
       case "error":
         fate(this.settled(f), "notSent", "", true);
         return this.panel.line({ way: "bad", key: errors[f.code] ?? "errorFrame", text: errors[f.code] ? "" : f.code, raw });
       case "here":
-        return this.panel.note("feedHere", { n: f.count, names: names(f) }, raw);
+        return this.panel.note(f.names.length ? "feedHere" : "feedCrowd", { n: f.count, names: names(f) }, raw);
       case "joined":
         return this.panel.note("feedJoined", { names: names(f), n: f.count }, raw);
       case "left":
@@ -90,8 +93,13 @@ export class Feed {
     return li;
   }
 
+  reached(f) {
+    this.seq = f.seq;
+    this.position = `${f.epoch}:${f.seq}`;
+  }
+
   said(f, raw) {
-    if (f.epoch) this.position = `${f.epoch}:${f.seq}`;
+    this.reached(f);
     if (this.seen.has(f.id)) return;
     this.seen.add(f.id);
     const at = new Date(f.time);

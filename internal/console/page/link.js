@@ -39,7 +39,7 @@ export class Link {
     this.#wanted = true;
     this.#tries = 0;
     this.#renewed = false;
-    this.#connect(false);
+    this.#connect();
   }
 
   disconnect() {
@@ -54,7 +54,7 @@ export class Link {
     if (!this.#wanted) return;
     this.#drop();
     this.#tries = 0;
-    this.#connect(false);
+    this.#connect();
   }
 
   // send gives a text, and says whether there was a connection to give it to.
@@ -75,17 +75,19 @@ export class Link {
     socket.close(1000);
   }
 
-  async #connect(again) {
+  // #connect makes a connection; refused is how the last one was, where its
+  // credential is what was wrong with it.
+  async #connect(refused) {
     const attempt = ++this.#attempt;
     this.#hear.state("connecting");
     let url;
     try {
-      url = await this.#address(again);
+      url = await this.#address(Boolean(refused));
     } catch (e) {
       if (attempt !== this.#attempt) return;
       if (!(e instanceof Refusal)) throw e;
       if (e.status === 0 && e.key === "unreachable" || e.status >= 500 || e.status === 429) this.#wait(1006, "");
-      else this.#end({ key: e.key, reason: e.detail });
+      else this.#end(refused ?? { key: e.key, reason: e.key === "refused" ? e.detail : "" });
       return;
     }
     if (attempt !== this.#attempt) return;
@@ -113,7 +115,7 @@ export class Link {
     if (code === 4001 && !this.#renewed) {
       this.#renewed = true;
       this.#hear.lost?.(code);
-      this.#connect(true);
+      this.#connect({ code, reason });
       return;
     }
     if (stayAway.has(code)) this.#end({ code, reason });
@@ -133,7 +135,7 @@ export class Link {
     const wait = asked ? Number(asked[1]) + Math.random() * 250 : most / 2 + (Math.random() * most) / 2;
     this.#timer = setTimeout(() => {
       this.#timer = 0;
-      this.#connect(false);
+      this.#connect();
     }, wait);
     this.#hear.state("waiting", { code, reason, at: Date.now() + wait });
   }
@@ -144,6 +146,6 @@ export class Link {
     if (!this.#timer || this.#told) return;
     clearTimeout(this.#timer);
     this.#timer = 0;
-    this.#connect(false);
+    this.#connect();
   }
 }

@@ -50,7 +50,9 @@ export class Panel {
     this.of("clear").addEventListener("click", () => this.list.replaceChildren());
     this.of("copy").addEventListener("click", (e) => this.copy(e.currentTarget));
     log.addEventListener("scroll", () => (this.bottom = log.scrollHeight - log.scrollTop - log.clientHeight < 40));
-    new ResizeObserver(() => this.bottom && this.down()).observe(log);
+    const size = new ResizeObserver(() => this.bottom && this.down());
+    size.observe(log);
+    size.observe(this.list);
     this.list.addEventListener("click", (e) => {
       if (!getSelection().isCollapsed) return; // somebody selects a text
       e.target.closest("li")?.toggleAttribute("data-open");
@@ -78,8 +80,9 @@ export class Panel {
 
   state(name, detail = {}) {
     clearInterval(this.ticking);
-    this.root.dataset.state = name;
-    for (const chip of document.querySelectorAll(`[data-of=${this.root.id}]`)) chip.dataset.state = name;
+    const look = detail.code === 1000 ? "idle" : name; // as asked is no misfortune
+    this.root.dataset.state = look;
+    for (const chip of document.querySelectorAll(`[data-of=${this.root.id}]`)) chip.dataset.state = look;
     const word = this.of("word");
     write(this.of("connect"), this.link?.wanted ? "disconnect" : "connect");
     this.of("connect").classList.toggle("strong", !this.link?.wanted);
@@ -90,14 +93,16 @@ export class Panel {
       this.ticking = setInterval(tick, 1000);
     } else if (name === "closed") {
       this.why(detail);
-      if (detail.code) write(word, "closedWith", { code: detail.code });
+      if (detail.code && detail.code !== 1000) write(word, "closedWith", { code: detail.code });
       else write(word, "notConnected");
     } else {
       write(word, name);
     }
+    // To those who listen, without the seconds.
+    write(this.of("told"), name === "waiting" ? "lost" : word.dataset.t, word.values);
     if (name === "open") {
-      this.gateway.ready?.();
       this.note("noteOpen");
+      this.gateway.ready?.();
     }
     if (name === "closed" || name === "waiting") this.gateway.gone?.();
     document.dispatchEvent(new Event("panels"));
@@ -107,7 +112,7 @@ export class Panel {
   why({ code, key, reason = "" }) {
     const text = key ?? (words.has("close" + code) ? "close" + code : "closeOther");
     const said = /^retry-after-ms=\d+$/.test(reason) ? "" : reason;
-    this.line({ way: code === 1000 ? "note" : "bad", key: text, values: { code }, text: said, raw: code ? `close ${code} ${reason}`.trim() : "" });
+    this.line({ way: code === 1000 ? "note" : "bad", key: text, values: { code }, text: said && `“${said}”`, raw: code ? `close ${code} ${reason}`.trim() : "" });
   }
 
   frame(text) {
@@ -140,7 +145,7 @@ export class Panel {
   // line shows one thing that went out, came in or happened: who in bold, a text
   // of the page by key or one as it is, and what travelled.
   line({ way, who = "", whoKey = "", text = "", key = "", values, raw = "", at = new Date(), mono = false }) {
-    const li = make("li", way);
+    const li = make("li", way === "out" && key ? "out act" : way);
     if (who || whoKey) {
       const head = make("p", "who");
       const b = whoKey ? write(make("b"), whoKey, values) : make("b", mono ? "mono" : "", who);
@@ -173,7 +178,10 @@ export function fate(li, key, raw = "", bad = false) {
   if (!li) return;
   li.classList.toggle("lost", bad);
   let p = li.querySelector(".fate");
-  if (!p) li.append((p = make("p", "fate")));
+  if (!p) {
+    p = make("p", "fate");
+    li.lastElementChild.after(p);
+  }
   write(p, key);
   if (raw) li.append(make("pre", "", raw));
 }

@@ -23,6 +23,7 @@ export class Relay {
   id = ""; // of the socket
   names = new Map(); // by user id
   posts = new Map(); // by post id
+  past = new Map(); // messages of the chats that were not shown yet
   seen = new Set(); // keys: after a reconnect some come again
   refs = new Map(); // of frames that wait for their ack
   count = 0;
@@ -34,6 +35,7 @@ export class Relay {
     $("relay-read").addEventListener("click", () => this.room() && this.say({ type: "readAllMessages", ...this.room() }, "youRead"));
     $("relay-like").addEventListener("click", () => this.like());
     $("relay-post").addEventListener("change", () => this.draw());
+    $("relay-chat").addEventListener("change", () => this.earlier());
     $("relay-find").addEventListener("submit", (e) => {
       e.preventDefault();
       this.find($("relay-who").value.trim());
@@ -50,6 +52,7 @@ export class Relay {
     $("relay-chat").replaceChildren(write(option("", ""), "afterConnecting"));
     $("relay-post").replaceChildren(write(option("", ""), "afterConnecting"));
     $("relay-found").replaceChildren();
+    this.past.clear();
     this.posts.clear();
     this.draw();
     this.panel.shows(socketAt("./") + "?id=…");
@@ -79,7 +82,10 @@ export class Relay {
     if (data.me.req?.length) $("relay-people").open = true;
   }
 
-  ready() { this.load().catch((e) => this.panel.failed(e)); }
+  ready() {
+    this.earlier();
+    this.load().catch((e) => this.panel.failed(e));
+  }
 
   async load() {
     const { data } = await call("GET", "x/posts");
@@ -111,13 +117,30 @@ export class Relay {
     const groups = make("optgroup");
     friends.label = "👤";
     groups.label = "👥";
-    for (const { r, u } of list) {
+    this.past = new Map(list.map(({ r, m }) => [`${r.type}/${r.id}`, m]));
+    for (const { r, u } of list.toSorted((a, b) => a.r.long.localeCompare(b.r.long))) {
       if (r.type === "user" && u[0]?.isFriend !== 1) continue;
       (r.type === "group" ? groups : friends).append(option(`${r.type}/${r.id}`, r.long || r.short));
     }
     select.replaceChildren(...[friends, groups].filter((g) => g.children.length));
     if (!select.options.length) select.append(write(option("", ""), "noFriends"));
     if ([...select.options].some((o) => o.value === was)) select.value = was;
+  }
+
+  // earlier shows the last of what was said in the chosen chat, once.
+  earlier() {
+    const all = this.past.get($("relay-chat").value);
+    this.past.delete($("relay-chat").value);
+    if (!all?.length) return;
+    this.panel.note("earlier", { whom: this.roomName() });
+    for (const m of all.slice(-5)) {
+      if (this.seen.has(m.id)) continue;
+      this.seen.add(m.id);
+      const mine = m.userid === String(session.user.id);
+      const text = m.type === "text" ? m.text : `(${m.type})`;
+      const who = mine ? { whoKey: "you" } : { who: this.names.get(m.userid) ?? m.userid };
+      this.panel.line({ way: mine ? "out past" : "in past", ...who, text, raw: JSON.stringify(m), at: new Date(m.timestamp) });
+    }
   }
 
   // room is the chosen chat, as frames name it; null for none.
@@ -137,7 +160,10 @@ export class Relay {
     const li = this.panel.line({ way: "out", whoKey: "youTo", values: { whom: this.roomName() }, text, raw: `POST /${path} ${JSON.stringify({ text })}` });
     fate(li, "sending");
     call("POST", path, { text }, { texts: { ...sendTexts, 401: "loginEnded" } }).then(
-      (a) => fate(li, "stored", JSON.stringify(a)),
+      (a) => {
+        this.seen.add(a.data.chat.id);
+        fate(li, "stored", JSON.stringify(a));
+      },
       (e) => {
         fate(li, "notSent", "", true);
         this.panel.failed(e);

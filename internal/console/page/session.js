@@ -70,6 +70,7 @@ function draw(user) {
   $("in").hidden = user === null;
   if (!user) return;
   tell($("trouble"));
+  $("me-face").replaceChildren(face(user.name));
   plain($("me-name"), user.name);
   const more = [`@${user.handle}`, `id ${user.id}`];
   const groups = user.groups.filter((g) => g !== "Users");

@@ -20,7 +20,7 @@ import (
 )
 
 // patience is how long anything may take here. It is no measure of speed.
-const patience = 10 * time.Second
+const patience = 60 * time.Second
 
 // started is a server with these processes published.
 func started(t *testing.T, r *rig, names ...string) *transcript.Server {
@@ -227,7 +227,7 @@ func TestWhoDoesNotReadMissesNothing(t *testing.T) {
 	narrow := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := new(net.Dialer).DialContext(ctx, network, address)
 		if err == nil {
-			err = c.(*net.TCPConn).SetReadBuffer(4 << 10)
+			err = c.(*net.TCPConn).SetReadBuffer(128 << 10)
 		}
 		return c, err
 	}}}
@@ -248,7 +248,7 @@ func TestWhoDoesNotReadMissesNothing(t *testing.T) {
 	}
 	for end := time.Now().Add(patience); s.Sockets.Stats().Drops == 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("everything fitted: this tests nothing", r.gateway.Dbg(), s.Sockets.Stats())
+			t.Fatal("everything fitted: this tests nothing")
 		}
 	}
 	for i := range n {

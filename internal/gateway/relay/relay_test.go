@@ -3,6 +3,7 @@ package relay_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -115,6 +116,14 @@ type word = func(ctx context.Context, s *transcript.Scene, rest string) error
 
 // words are what relay's transcripts say beside what all can say.
 func words(b *box, c *clock) map[string]word {
+	all := entering(b)
+	maps.Copy(all, doings(c))
+	maps.Copy(all, helping())
+	return all
+}
+
+// entering are words for who is here.
+func entering(b *box) map[string]word {
 	return map[string]word{
 		// people ann bob: they have an account and a session each; their tokens
 		// are $ann and $bob.
@@ -156,6 +165,12 @@ func words(b *box, c *clock) map[string]word {
 			s.Set("code", code)
 			return nil
 		},
+	}
+}
+
+// doings are words that do something through no gateway.
+func doings(c *clock) map[string]word {
+	return map[string]word{
 		"friends": pairs(func(ctx context.Context, s *transcript.Scene, a, b uint64) error {
 			if _, err := s.Chats.Request(ctx, a, b); err != nil {
 				return err
@@ -219,6 +234,12 @@ func words(b *box, c *clock) map[string]word {
 			}
 			return s.Accounts.Suspend(ctx, n[0])
 		},
+	}
+}
+
+// helping are words that a transcript needs itself.
+func helping() map[string]word {
+	return map[string]word{
 		// acknowledged 1 7: a pong of login 1 says that it has everything up to 7.
 		"acknowledged": pairs(func(ctx context.Context, s *transcript.Scene, login, seq uint64) error {
 			for {

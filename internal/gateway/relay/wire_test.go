@@ -154,9 +154,6 @@ func TestFormat(t *testing.T) {
 	edit := chat.MessageEdited{MessageSent: sent, Of: "1-0", Sent: at.Add(-time.Second)}
 	inGroup := event(t, chat.KindMessage, 1, chat.MessageSent{Room: 9, Text: "hi", Sender: ann, Group: &group})
 	nobody := event(t, chat.KindMessage, 0, chat.MessageSent{Room: 9, Text: "hi", Group: &group})
-	member := chat.MemberEvent{Group: group, User: bob, By: ann}
-	self := chat.MemberEvent{Group: group, User: ann, By: ann}
-	friend := chat.FriendEvent{By: ann, User: bob, Room: 5}
 	payload := func(p string) *journal.Message {
 		return event(t, chat.KindRelayed, 1, chat.Relayed{To: 2, Payload: json.RawMessage(p)})
 	}
@@ -164,12 +161,7 @@ func TestFormat(t *testing.T) {
 	mine, mineToo := Format{User: 1}, Format{User: 1, Devices: true}
 	private := `{"key":"1a-b","from":"1","type":"sendmessage","chat":{"id":"1a-b","userid":"1","timestamp":1700000000000,"type":"text","text":"<hi>\n","reply":"1-1"},"roomdata":` +
 		annRoom + `,"users":[` + annUser + `,"isFriend":1}],"sender":` + annUser + `,"isFriend":1}}`
-	for _, c := range []struct {
-		format Format
-		m      *journal.Message
-		seq    uint64
-		want   string
-	}{
+	formats(t, []formatted{
 		{toBob, said, 3, private},
 		{plus, said, 3, strings.TrimSuffix(private, "}") + `,"seq":3,"epoch":"e"}`},
 		{plus, said, 0, private},
@@ -194,19 +186,6 @@ func TestFormat(t *testing.T) {
 		{toBob, event(t, chat.KindTyping, 1, chat.Typing{By: ann, To: 2}), 0, `{"key":"1a-b","from":"1","type":"typing","roomid":"1","roomtype":"user"}`},
 		{toBob, event(t, chat.KindTyping, 1, chat.Typing{By: ann, Group: &group}), 0, `{"key":"1a-b","from":"1","type":"typing","roomid":"9","roomtype":"group"}`},
 		{mineToo, event(t, chat.KindTyping, 1, chat.Typing{By: ann, To: 2}), 0, ``},
-		{toBob, event(t, chat.KindJoined, 1, self), 3, `{"key":"1a-b","from":"1","type":"memberjoin","groupid":"9","user":` + annUser + `}}`},
-		{toBob, event(t, chat.KindLeft, 1, self), 3, `{"key":"1a-b","from":"1","type":"memberleave","groupid":"9"}`},
-		{mine, event(t, chat.KindLeft, 1, self), 3, ``},
-		{toBob, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"1","type":"memberkick","groupid":"9"}`},
-		{Format{User: 3}, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"2","type":"memberleave","groupid":"9"}`},
-		{mine, event(t, chat.KindKicked, 1, member), 3, ``},
-		{mineToo, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"2","type":"memberleave","groupid":"9"}`},
-		{toBob, event(t, chat.KindRequested, 1, friend), 3, `{"key":"1a-b","from":"1","type":"addfriend","user":` + annUser + `,"isFriend":3}}`},
-		{toBob, event(t, chat.KindAccepted, 1, friend), 3, `{"key":"1a-b","from":"1","type":"acceptfriend","user":` + annUser + `,"isFriend":1}}`},
-		{toBob, event(t, chat.KindWithdrawn, 1, friend), 3, `{"key":"1a-b","from":"1","type":"cancelfriend","user":` + annUser + `,"isFriend":0}}`},
-		{toBob, event(t, chat.KindDeclined, 1, friend), 3, `{"key":"1a-b","from":"1","type":"ignorefriend","user":` + annUser + `,"isFriend":0}}`},
-		{toBob, event(t, chat.KindEnded, 1, friend), 3, `{"key":"1a-b","from":"1","type":"unfriend","user":` + annUser + `,"isFriend":0}}`},
-		{mineToo, event(t, chat.KindRequested, 1, friend), 3, ``},
 		{toBob, payload(`{"type":"x","roomid":"2","to":"2","from":"7","key":"k","seq":1,"epoch":"x"}`), 3, `{"key":"1a-b","from":"1","type":"x","roomid":"1","to":"2","seq":1,"epoch":"x"}`},
 		{plus, payload(`{"type":"x","roomid":"8","seq":1,"epoch":"x"}`), 3, `{"key":"1a-b","from":"1","type":"x","roomid":"8","seq":3,"epoch":"e"}`},
 		{toBob, event(t, chat.KindRelayed, 1, chat.Relayed{Group: &group, Payload: json.RawMessage(`{"type":"x","roomid":"2"}`)}), 3, `{"key":"1a-b","from":"1","type":"x","roomid":"2"}`},
@@ -221,8 +200,44 @@ func TestFormat(t *testing.T) {
 		{plus, event(t, account.KindNotice, 0, account.Notice{Text: "at noon"}), 3, `{"key":"1a-b","from":"0","type":"notice","text":"at noon","seq":3,"epoch":"e"}`},
 		{plus, event(t, account.KindLoginEnded, 2, account.LoginEnded{Login: 1}), 3, ``},
 		{plus, event(t, account.KindTicketReplaced, 2, account.TicketReplaced{}), 3, ``},
-		{plus, event(t, "unheard.of", 1, friend), 3, ``},
-	} {
+	})
+}
+
+// TestFormatOfPeople: who becomes whose friend, who comes into a group and who leaves it.
+func TestFormatOfPeople(t *testing.T) {
+	member := chat.MemberEvent{Group: group, User: bob, By: ann}
+	self := chat.MemberEvent{Group: group, User: ann, By: ann}
+	friend := chat.FriendEvent{By: ann, User: bob, Room: 5}
+	toBob, mine, mineToo := Format{User: 2}, Format{User: 1}, Format{User: 1, Devices: true}
+	formats(t, []formatted{
+		{toBob, event(t, chat.KindJoined, 1, self), 3, `{"key":"1a-b","from":"1","type":"memberjoin","groupid":"9","user":` + annUser + `}}`},
+		{toBob, event(t, chat.KindLeft, 1, self), 3, `{"key":"1a-b","from":"1","type":"memberleave","groupid":"9"}`},
+		{mine, event(t, chat.KindLeft, 1, self), 3, ``},
+		{toBob, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"1","type":"memberkick","groupid":"9"}`},
+		{Format{User: 3}, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"2","type":"memberleave","groupid":"9"}`},
+		{mine, event(t, chat.KindKicked, 1, member), 3, ``},
+		{mineToo, event(t, chat.KindKicked, 1, member), 3, `{"key":"1a-b","from":"2","type":"memberleave","groupid":"9"}`},
+		{toBob, event(t, chat.KindRequested, 1, friend), 3, `{"key":"1a-b","from":"1","type":"addfriend","user":` + annUser + `,"isFriend":3}}`},
+		{toBob, event(t, chat.KindAccepted, 1, friend), 3, `{"key":"1a-b","from":"1","type":"acceptfriend","user":` + annUser + `,"isFriend":1}}`},
+		{toBob, event(t, chat.KindWithdrawn, 1, friend), 3, `{"key":"1a-b","from":"1","type":"cancelfriend","user":` + annUser + `,"isFriend":0}}`},
+		{toBob, event(t, chat.KindDeclined, 1, friend), 3, `{"key":"1a-b","from":"1","type":"ignorefriend","user":` + annUser + `,"isFriend":0}}`},
+		{toBob, event(t, chat.KindEnded, 1, friend), 3, `{"key":"1a-b","from":"1","type":"unfriend","user":` + annUser + `,"isFriend":0}}`},
+		{mineToo, event(t, chat.KindRequested, 1, friend), 3, ``},
+		{toBob, event(t, "unheard.of", 1, friend), 3, ``},
+	})
+}
+
+// formatted is a message and the frame that it becomes, "" for none.
+type formatted struct {
+	format Format
+	m      *journal.Message
+	seq    uint64
+	want   string
+}
+
+func formats(t *testing.T, cases []formatted) {
+	t.Helper()
+	for _, c := range cases {
 		want := "before"
 		if c.want != "" {
 			want = string(ws.AppendText([]byte(want), []byte(c.want)))
