@@ -197,6 +197,7 @@ func (s *server) drain(ctx context.Context) error {
 	go func() { closing <- s.http.Shutdown(ctx) }()
 	s.hub.Close(why)
 	err := s.sockets.Shutdown(ctx, why)
+	err = errors.Join(err, s.bots.Close(ctx)) // what their people's going triggered
 	if herr := <-closing; herr != nil {
 		err = errors.Join(err, herr, s.http.Close())
 	}
