@@ -37,7 +37,7 @@ func (s *server) core(key []byte) (err error) {
 		return err
 	}
 	s.accounts, err = account.New(account.Options{
-		Journal: s.journal, Store: s.store.Accounts(), Key: key, Mailer: mailer,
+		Journal: s.journal, Store: s.store.Accounts(), Key: key, Mailer: mailer, Log: s.log,
 		LoginIdle: c.Login.Idle, CodeTTL: c.Direct.CodeTTL, HashConcurrency: c.Login.AtOnce,
 		Limits: account.Limits{
 			WrongPasswords: limit(l.WrongPasswords), Registrations: limit(l.Registrations),

@@ -249,6 +249,8 @@ func TestSetup(t *testing.T) {
 		_, err := finish(bad, "boss@example.org")
 		wantErr(t, err, account.ErrSetupInvalid)
 	}
+	_, err = finish("x", "ann@example.org") // nor does it tell whose address is known
+	wantErr(t, err, account.ErrSetupInvalid)
 	// What can be mended does not cost the code.
 	_, err = finish(code, "ann@example.org")
 	wantErr(t, err, account.ErrAlreadyRegistered)

@@ -48,28 +48,31 @@ type rig struct {
 	mux       *http.ServeMux
 }
 
+// build makes the API, and a socket at /open.
+func (r *rig) build(c *transcript.Core) (transcript.Routes, error) {
+	var err error
+	key := bytes.Repeat([]byte("key "), 8)
+	r.instances, err = instance.New(instance.Options{Journal: c.Journal, Store: c.Store.Instances(), Key: key})
+	if err != nil {
+		return transcript.Routes{}, err
+	}
+	r.processes, err = process.New(process.Options{
+		Journal: c.Journal, Store: c.Store.Processes(), Hub: c.Hub, Acked: c.Acked, Accounts: c.Accounts, Chats: c.Chats,
+		Instances: r.instances, Key: key, Reserved: func(path string) bool { return path == "/taken" }, Log: c.Edge.Log,
+	})
+	o := r.api
+	o.Edge, o.Journal, o.Hub, o.Sockets = c.Edge, c.Journal, c.Hub, c.Sockets
+	o.Accounts, o.Chats, o.Instances, o.Processes = c.Accounts, c.Chats, r.instances, r.processes
+	r.mux = http.NewServeMux()
+	api.New(o).Handle(r.mux)
+	open := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return deaf{}, nil, nil }
+	return transcript.Routes{HTTP: r.mux, Sockets: map[string]ws.Acceptor{"/open": open}}, err
+}
+
 // options are a server with the API, no gateway, and a socket at /open.
 func (r *rig) options() transcript.Options {
 	return transcript.Options{
-		Build: func(c *transcript.Core) (transcript.Routes, error) {
-			var err error
-			key := bytes.Repeat([]byte("key "), 8)
-			r.instances, err = instance.New(instance.Options{Journal: c.Journal, Store: c.Store.Instances(), Key: key})
-			if err != nil {
-				return transcript.Routes{}, err
-			}
-			r.processes, err = process.New(process.Options{
-				Journal: c.Journal, Store: c.Store.Processes(), Hub: c.Hub, Acked: c.Acked, Accounts: c.Accounts, Chats: c.Chats,
-				Instances: r.instances, Key: key, Reserved: func(path string) bool { return path == "/taken" }, Log: c.Edge.Log,
-			})
-			o := r.api
-			o.Edge, o.Journal, o.Hub, o.Sockets = c.Edge, c.Journal, c.Hub, c.Sockets
-			o.Accounts, o.Chats, o.Instances, o.Processes = c.Accounts, c.Chats, r.instances, r.processes
-			r.mux = http.NewServeMux()
-			api.New(o).Handle(r.mux)
-			open := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return deaf{}, nil, nil }
-			return transcript.Routes{HTTP: r.mux, Sockets: map[string]ws.Acceptor{"/open": open}}, err
-		},
+		Build:  r.build,
 		Values: map[string]string{"created": "time", "secret": "secret"},
 		Words: map[string]func(ctx context.Context, s *transcript.Scene, rest string) error{
 			// admin: $admin is the administrator's key.

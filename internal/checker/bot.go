@@ -14,38 +14,56 @@ import (
 
 // bot checks processes, made by HTTP. One answers frames: it publishes what it
 // is sent to its endpoint, notifies an instance of it, and replies; the reply
-// says that all of that is stored. The other hears an instance's events, and
-// notifies another instance of each.
+// says that all of that is stored. Two hear an instance's events, and notify
+// another instance of each: one at once, one after it has asked another host.
 type bot struct {
 	*kit
 	cast
 	client *client
 	tokens []string // of logins: first the speakers', then the listeners'
+	asked  *asked
 
 	told   *emitter // what was said in frames
 	first  *emitter
 	second *emitter // what came of first
+	third  *emitter // what came of first, after a call
 }
 
 const (
 	botURL = "/checker/echo"
 	// What is heard is followed event by event, and must keep up.
-	firstPause = 25 * time.Millisecond
+	firstPause = 50 * time.Millisecond
+	burst      = 100 // events in a post, so that a process has many before it
+	burstPause = 1500 * time.Millisecond
 )
 
 func newBot(k *kit) *bot {
-	return &bot{kit: k, cast: cast{found: &findings{name: "bot"}}, client: newClient(k.base, false)}
+	b := &bot{kit: k, cast: cast{found: &findings{name: "bot"}}, client: newClient(k.base, false)}
+	b.note = func() string {
+		if b.asked == nil {
+			return ""
+		}
+		calls, again := b.asked.tally()
+		return fmt.Sprintf("a process made %d calls, %d of them again", calls, again)
+	}
+	return b
 }
 
 func (b *bot) said() *cast { return &b.cast }
-func (b *bot) close()      { b.client.close() }
+
+func (b *bot) close() {
+	b.client.close()
+	if b.asked != nil {
+		b.asked.close()
+	}
+}
 
 func (b *bot) setup(ctx context.Context) error {
 	for _, in := range []struct {
 		to   **emitter
 		name string
 		made bool // of what was acknowledged elsewhere
-	}{{&b.told, "bot-said", true}, {&b.first, "bot-first", false}, {&b.second, "bot-second", true}} {
+	}{{&b.told, "bot-said", true}, {&b.first, "bot-first", false}, {&b.second, "bot-second", true}, {&b.third, "bot-third", true}} {
 		l := newLedger(b.found, "instance/"+in.name)
 		l.other = in.made
 		b.ledgers = append(b.ledgers, l)
@@ -53,6 +71,10 @@ func (b *bot) setup(ctx context.Context) error {
 		if *in.to, err = b.emitter(ctx, b.client, in.name, l); err != nil {
 			return err
 		}
+	}
+	var err error
+	if b.asked, err = newAsked(ctx, b.found, b.random()); err != nil {
+		return err
 	}
 	if err := b.processes(ctx); err != nil {
 		return err
@@ -75,7 +97,7 @@ func (b *bot) setup(ctx context.Context) error {
 // speakers is how many publishers send frames; the others post events.
 func (b *bot) speakers() int { return (b.o.Publishers + 1) / 2 }
 
-// processes makes the two processes, and the endpoint of one.
+// processes makes the processes, and the endpoint of one.
 func (b *bot) processes(ctx context.Context) error {
 	type object = map[string]any
 	notify := func(e *emitter, text string) object {
@@ -94,6 +116,13 @@ func (b *bot) processes(ctx context.Context) error {
 			"instances": []string{b.first.name},
 			"rules":     []object{{"on": "event", "notify": notify(b.second, "event.data.text")}},
 		},
+		"checker-asking": {
+			"instances": []string{b.first.name},
+			"rules": []object{{
+				"on": "event", "call": object{"url": b.asked.url, "body": object{"text": "event.data.text"}},
+				"notify": notify(b.third, "answer.text"),
+			}},
+		},
 	} {
 		d["process"] = name
 		if err := b.client.insist(ctx, "PUT", "/v1/processes/"+name, admin, d, nil); err != nil {
@@ -103,12 +132,20 @@ func (b *bot) processes(ctx context.Context) error {
 			return err
 		}
 	}
+	var made struct{ Secret string }
+	if err := b.client.insist(ctx, "GET", "/v1/processes/checker-asking", admin, nil, &made); err != nil {
+		return err
+	}
+	var err error
+	if b.asked.key, err = webhookKey(made.Secret); err != nil {
+		return err
+	}
 	return b.client.insist(ctx, "PUT", "/v1/endpoints"+botURL, admin, object{"process": "checker-echo", "access": "users"}, nil)
 }
 
 func (b *bot) prepare() {
 	for n := range b.o.Subscribers {
-		for _, e := range []*emitter{b.told, b.first, b.second} {
+		for _, e := range []*emitter{b.told, b.first, b.second, b.third} {
 			if e == b.first && n > 0 {
 				continue // the events gateway has more of those
 			}
@@ -127,8 +164,11 @@ func (b *bot) prepare() {
 			b.publishers = append(b.publishers, b.speaker(n).run)
 			continue
 		}
-		p := b.first.post(n, func(r *rand.Rand) int { return 1 + r.IntN(4) })
-		p.pause, p.acked = firstPause, acks(b.first.ledger, b.second.ledger)
+		p := b.first.post(n, func(r *rand.Rand) int { return 1 + r.IntN(3) })
+		if p.pause = firstPause; n%2 == 1 {
+			p.size, p.pause = func(*rand.Rand) int { return burst }, burstPause
+		}
+		p.acked = acks(b.first.ledger, b.second.ledger, b.third.ledger)
 		b.publishers = append(b.publishers, p.publisher(b.kit))
 	}
 }
@@ -206,7 +246,7 @@ func (b *bot) listener(n int) *receiver {
 
 // history reads what is kept of the instances, and of the endpoint's topic.
 func (b *bot) history(ctx context.Context) error {
-	for _, e := range []*emitter{b.told, b.first, b.second} {
+	for _, e := range []*emitter{b.told, b.first, b.second, b.third} {
 		if err := e.history(ctx); err != nil {
 			return err
 		}

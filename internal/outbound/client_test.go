@@ -234,30 +234,51 @@ func TestTLSIsVerified(t *testing.T) {
 	}
 }
 
-// TestConnectionIsUsedAgain sees that one that was closed meanwhile does not
-// fail the next try.
+// TestConnectionIsUsedAgain sees that one that is closed when it is used again
+// does not fail the try.
 func TestConnectionIsUsedAgain(t *testing.T) {
-	var conns atomic.Int32
-	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "thanks") }))
-	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conns, answered atomic.Int32
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
 			conns.Add(1)
+			in := bufio.NewReader(conn)
+			for range 2 { // two are answered; the third is read, and its connection closed
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					break
+				}
+				_, _ = io.Copy(io.Discard, r.Body)
+				answered.Add(1)
+				_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nthanks")
+			}
+			if r, err := http.ReadRequest(in); err == nil {
+				_, _ = io.Copy(io.Discard, r.Body)
+			}
+			_ = conn.Close()
 		}
-	}
-	s.Start()
-	defer s.Close()
+	}()
 	c := client(t, Options{})
-	for n := range 20 {
-		if n == 10 {
-			s.CloseClientConnections()
-		}
-		if a, err := c.Post(t.Context(), webhook.Request{URL: s.URL, Body: []byte("{}")}); err != nil || a.Status != 200 {
-			t.Fatalf("%d: %+v, %v", n, a, err)
+	for n := range 6 {
+		if a, err := c.Post(t.Context(), webhook.Request{URL: "http://" + l.Addr().String(), Body: []byte("{}")}); err != nil || a.Status != 200 {
+			t.Errorf("%d: %+v, %v", n, a, err)
 		}
 	}
-	if n := conns.Load(); n != 2 {
-		t.Errorf("%d connections", n)
+	if conns.Load() != 3 || answered.Load() != 6 {
+		t.Errorf("%d connections, %d answers", conns.Load(), answered.Load())
 	}
+	c.Close()
+	_ = l.Close()
+	<-done
 }
 
 func TestRetryAfter(t *testing.T) {

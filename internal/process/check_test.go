@@ -28,7 +28,7 @@ inputs:
   many: { type: integer, default: 1, description: How many. }
   wish: string?
   more: any?
-outputs: { price: number, note: "string?" }
+outputs: { price: number, note: string? }
 timeout: 2s
 endpoint: { url: /shop/buy, access: [Staff, Admins] }
 follow: [feed, inbox, room/12]
@@ -42,7 +42,7 @@ rules:
       - call: { url: "https://example.com/y?a=1", method: GET }
       - notify: { instance: demo, event: send.message, data: answer }
   - when: what == "x" && many > 2
-    set: { last: what, count: '(vars.count ?? 0) + many' }
+    set: { last: what, count: (vars.count ?? 0) + many }
     publish: { to: feed, text: what }
     send: { to: '"ani"', text: what }
     reply: { price: many * 2.5 }
@@ -100,8 +100,10 @@ func TestFaults(t *testing.T) {
 		{"process: a\nrules: ¦x", "must be a list"},
 		{"process: a\nrules:\n\t¦- x", ""},
 		{"process: a\n--- ¦\nrules: []", ""},
-		{"process: a\n# x\n¦outputs: { b: string?, c: any }\nrules: []", "'single quotes'"},
+		{"process: a\n# x\n¦outputs: { b: string, \"x\"y }\nrules: []", "'single quotes'"},
 		{"process: a\nrules:\n  ¦- reply: { r: a ? b : c }", "'single quotes'"},
+		{in("  - when: vars.a ?? \"?\" == ¦x\n    set: { a: 1 ?? 2, b: ¦y ?? 3 }"), ""},
+		{in("  - when: \"(m ?? \\\"?\\\") == ¦x\""), "unknown name x"},
 		{"process: a\nrules: [{reply: {}}]\ntimeout: ¦1h", "50ms to 30s"},
 		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a//b }", "not a url"},
 		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/../b }", "not a url"},

@@ -49,7 +49,9 @@ func parseSource(source []byte) (root *yaml.Node, fault *Fault) {
 		}
 		return nil, &Fault{1, 1, "this is nested too deeply"}
 	}
-	d := yaml.NewDecoder(bytes.NewReader(source))
+	// Between braces a question mark ends a word for YAML, and then string? and
+	// ?? would have to be quoted. It is not shown any.
+	d := yaml.NewDecoder(bytes.NewReader(bytes.ReplaceAll(source, []byte("?"), []byte(question))))
 	var document, second yaml.Node
 	if err := d.Decode(&document); errors.Is(err, io.EOF) {
 		return nil, &Fault{1, 1, "this is empty; a process has a name and rules"}
@@ -61,11 +63,22 @@ func parseSource(source []byte) (root *yaml.Node, fault *Fault) {
 	} else if !errors.Is(err, io.EOF) {
 		return nil, notYAML(source, err)
 	}
+	asked(&document)
 	return document.Content[0], nil
 }
 
+// question stands for a question mark, in as many characters.
+const question = "\uE03F"
+
+func asked(n *yaml.Node) {
+	n.Value = strings.ReplaceAll(n.Value, question, "?")
+	for _, c := range n.Content {
+		asked(c)
+	}
+}
+
 func notYAML(source []byte, err error) *Fault {
-	text := cut(yamlLine.ReplaceAllString(err.Error(), ""), 300)
+	text := cut(strings.ReplaceAll(yamlLine.ReplaceAllString(err.Error(), ""), question, "?"), 300)
 	lines := lineEnd.Split(string(source), -1)
 	for i, line := range lines {
 		if tab := strings.IndexByte(line, '\t'); tab >= 0 && leading(line) > tab && strings.TrimSpace(line) != "" {
@@ -77,7 +90,7 @@ func notYAML(source []byte, err error) *Fault {
 		line, _ = strconv.Atoi(m[1])
 	}
 	if bytes.ContainsAny(source, "{[") {
-		text += "; between { } and [ ], put what holds ? : , # or quotes into 'single quotes'"
+		text += "; between { } and [ ], put what holds : , # or quotes into 'single quotes'"
 	}
 	if strings.HasPrefix(text, "did not find expected") { // its parser counts from 0, its scanner from 1
 		line++

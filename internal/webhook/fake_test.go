@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/webhook"
 )
 
@@ -269,6 +270,57 @@ func TestPark(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestSetHastens sees that what is parked is tried as soon as its webhook is set.
+func TestSetHastens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tries{answer: func(_ event, n int) (webhook.Answer, error) {
+			if n == 1 {
+				return webhook.Answer{Status: 404, RetryAfter: 20 * time.Hour}, nil
+			}
+			return status(200)
+		}}
+		w := start(t, t.TempDir(), webhook.Options{Sender: s})
+		defer w.stop()
+		ref, _ := w.create("a")
+		w.set(ref, "http://x")
+		w.emit(ref, 1, 2)
+		time.Sleep(time.Hour)
+		if got := s.data(); got != "1 2 " {
+			t.Errorf("tried %s", got)
+		}
+		w.set(ref, "http://y")
+		time.Sleep(time.Second)
+		if got := s.data(); got != "1 2 1 " {
+			t.Errorf("tried %s", got)
+		}
+	})
+}
+
+// TestSetForNobody sees that an instance that goes while its webhook is set has none.
+func TestSetForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, t.TempDir(), webhook.Options{Sender: &tries{}})
+		defer w.stop()
+		ref, id := w.create("a")
+		first := make(chan struct{})
+		w.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+			<-first
+			return nil, w.store.Instances().In(tx).DropInstance(bg, id)
+		}))
+		set := make(chan error)
+		go func() {
+			_, _, err := w.Set(bg, ref, webhook.Spec{URL: "http://x"})
+			set <- err
+		}()
+		synctest.Wait() // it has seen the instance, and waits for its turn
+		close(first)
+		w.refused(<-set, instance.ErrNotFound)
+		if list, err := w.List(bg, 0, 9); err != nil || len(list) != 0 {
+			t.Errorf("%+v, %v", list, err)
+		}
+	})
 }
 
 // TestParkedDies sees that one that is refused for three days is kept, and no

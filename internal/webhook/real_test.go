@@ -477,6 +477,27 @@ func TestSet(t *testing.T) {
 	w.refused(err, instance.ErrTokenEnded)
 }
 
+// TestOneWorkerKnows sees that a worker of an older version writes nothing.
+func TestOneWorkerKnows(t *testing.T) {
+	w := start(t, t.TempDir(), webhook.Options{Sender: loopback(t)})
+	ref, _ := w.create("a")
+	h, _, err := w.Set(bg, ref, webhook.Spec{URL: "http://x"})
+	w.ok(err)
+	row, _, err := w.store.Webhooks().Webhook(bg, h.ID)
+	w.ok(err)
+	w.ok(w.ChangeAs(bg, h.ID, row.Version))
+	if got := w.find(ref).Error; got != "changed" {
+		t.Errorf("the one that knows wrote %q", got)
+	}
+	_, _, err = w.Set(bg, ref, webhook.Spec{URL: "http://y"})
+	w.ok(err)
+	w.refused(w.ChangeAs(bg, h.ID, row.Version), webhook.ErrOutdated)
+	w.refused(w.ChangeAs(bg, 999, 1), webhook.ErrOutdated)
+	if got := w.find(ref); got.Error != "" || got.URL != "http://y" {
+		t.Errorf("the other wrote %+v", got)
+	}
+}
+
 func TestOptions(t *testing.T) {
 	w := start(t, t.TempDir(), webhook.Options{Sender: loopback(t)})
 	secret := "whsec_" + strings.Repeat("aGVs", 8)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -124,22 +125,7 @@ type word = func(ctx context.Context, s *transcript.Scene, rest string) error
 
 // words are what this dialect's transcripts say beside what all can say.
 func (r *rig) words() map[string]word {
-	return map[string]word{
-		// people ann bob: they are registered and logged in; $ann and $bob are their tokens.
-		"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			for _, name := range strings.Fields(rest) {
-				p := account.Registration{Email: name + "@example.org", Name: name, Password: password}
-				if _, err := s.Accounts.Register(ctx, p); err != nil {
-					return err
-				}
-				token, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "test"})
-				if err != nil {
-					return err
-				}
-				s.Set(name, token)
-			}
-			return nil
-		},
+	all := map[string]word{
 		// process chatbot [file]: it is published, from testdata/bots or the examples.
 		"process": func(ctx context.Context, _ *transcript.Scene, rest string) error {
 			name, file, two := strings.Cut(rest, " ")
@@ -168,51 +154,76 @@ func (r *rig) words() map[string]word {
 		// group staff 1, ungroup staff 1: user 1 is in it, and not any more.
 		"group":   member(func(a *account.Service) memberOf { return a.AddToGroup }),
 		"ungroup": member(func(a *account.Service) memberOf { return a.RemoveFromGroup }),
-		// notice 1 text: the server says it to a person.
-		"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			to, text, _ := strings.Cut(rest, " ")
-			id, err := strconv.ParseUint(to, 10, 64)
-			if err != nil {
-				return err
-			}
-			_, err = s.Accounts.Notify(id, text, journal.Key{}).Wait(ctx)
-			return err
-		},
-		// suspend 1: the account is closed.
-		"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			id, err := strconv.ParseUint(rest, 10, 64)
-			if err != nil {
-				return err
-			}
-			return s.Accounts.Suspend(ctx, id)
-		},
-		// line text: somebody says it on the feed.
-		"line": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			_, err := s.Chats.Speak(chat.Speaker{Name: "Somebody"}, rest, journal.Key{}).Wait(ctx)
-			return err
-		},
-		// says 1 2 text: user 1 says it to their friend 2.
-		"says": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			var from, to uint64
-			var text string
-			if _, err := fmt.Sscan(rest, &from, &to, &text); err != nil {
-				return err
-			}
-			_, err := s.Chats.Send(chat.Outgoing{From: from, To: to, Text: text}, journal.Key{}).Wait(ctx)
-			return err
-		},
-		// friends 1 2: they are, by 1's request.
-		"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			var a, b uint64
-			if _, err := fmt.Sscan(rest, &a, &b); err != nil {
-				return err
-			}
-			if _, err := s.Chats.Request(ctx, a, b); err != nil {
-				return err
-			}
-			return s.Chats.Accept(ctx, b, a)
-		},
 	}
+	maps.Copy(all, sayings)
+	return all
+}
+
+// sayings are those that need no process.
+var sayings = map[string]word{
+	// people ann bob: they are registered and logged in; $ann and $bob are their tokens.
+	"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		for _, name := range strings.Fields(rest) {
+			p := account.Registration{Email: name + "@example.org", Name: name, Password: password}
+			if _, err := s.Accounts.Register(ctx, p); err != nil {
+				return err
+			}
+			token, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "test"})
+			if err != nil {
+				return err
+			}
+			s.Set(name, token)
+		}
+		return nil
+	},
+	// notice 1 text, notice all text: the server says it.
+	"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		to, text, _ := strings.Cut(rest, " ")
+		if to == "all" {
+			_, err := s.Accounts.NotifyAll(text, journal.Key{}).Wait(ctx)
+			return err
+		}
+		id, err := strconv.ParseUint(to, 10, 64)
+		if err != nil {
+			return err
+		}
+		_, err = s.Accounts.Notify(id, text, journal.Key{}).Wait(ctx)
+		return err
+	},
+	// suspend 1: the account is closed.
+	"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		id, err := strconv.ParseUint(rest, 10, 64)
+		if err != nil {
+			return err
+		}
+		return s.Accounts.Suspend(ctx, id)
+	},
+	// line text: somebody says it on the feed.
+	"line": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		_, err := s.Chats.Speak(chat.Speaker{Name: "Somebody"}, rest, journal.Key{}).Wait(ctx)
+		return err
+	},
+	// says 1 2 text: user 1 says it to their friend 2.
+	"says": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		var from, to uint64
+		var text string
+		if _, err := fmt.Sscan(rest, &from, &to, &text); err != nil {
+			return err
+		}
+		_, err := s.Chats.Send(chat.Outgoing{From: from, To: to, Text: text}, journal.Key{}).Wait(ctx)
+		return err
+	},
+	// friends 1 2: they are, by 1's request.
+	"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		var a, b uint64
+		if _, err := fmt.Sscan(rest, &a, &b); err != nil {
+			return err
+		}
+		if _, err := s.Chats.Request(ctx, a, b); err != nil {
+			return err
+		}
+		return s.Chats.Accept(ctx, b, a)
+	},
 }
 
 type memberOf = func(ctx context.Context, name string, user uint64) error

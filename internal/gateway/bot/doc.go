@@ -34,7 +34,8 @@
 //	{"error":{"code":"…",…}}       s→c  in the place of the outputs
 //	{"$typing":true}               c→s  a typing trigger for the others here; no answer
 //	{"$push":true,"response":"…"}  s→c  outputs that no frame of mine asked for
-//	{"$push":true,"notice":{"text":"…"}}  s→c  the server's word to this person
+//	{"$push":true,"notice":{"text":"…"}}  s→c  the server's word to this person,
+//	                               but not its word to everybody
 //
 // A frame may hold "$id", any JSON value: its answer, or its error, has the same.
 // With $id a typing frame is answered too, by {"$id":…}. Frames run one at a

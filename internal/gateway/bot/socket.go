@@ -306,7 +306,7 @@ func (s *socket) identity() process.Who {
 // typing tells the others at the endpoint that this person types, once in a
 // while. The turn is ours.
 func (s *socket) typing() {
-	if now := time.Now(); now.Sub(s.typed) >= typingEvery {
+	if now := time.Now(); now.Sub(s.typed) >= typingEvery && s.endpoint.Def.Hears(process.OnTyping) {
 		s.typed = now
 		data, err := json.Marshal(s.profile())
 		if err != nil {

@@ -126,6 +126,7 @@ func TestFormat(t *testing.T) {
 		{Kind: chat.KindMessage, Data: data(t, chat.MessageSent{Text: "x"})},
 		{Kind: account.KindLoginEnded, Data: []byte(`{}`)},
 		{Kind: account.KindNotice, Data: []byte(`nothing`)},
+		{Kind: account.KindNotice, Data: data(t, account.Notice{Text: "to all", All: true})},
 		{Kind: account.KindNotice, Data: data(t, account.Notice{Text: "to everybody", All: true})},
 	} {
 		if got := (Format{}).Append(nil, m, 7); got != nil {

@@ -71,6 +71,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		err = s.Hear(ctx, &hub.Session{Format: Likes{}, Topic: chat.PostsTopic}, hub.Now())
 	}
 	if err != nil {
+		g.gone(u.ID)
 		return nil, err
 	}
 	return s, nil

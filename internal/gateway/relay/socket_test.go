@@ -350,3 +350,39 @@ func TestRefusalsAreCounted(t *testing.T) {
 	}
 	http.DefaultClient.CloseIdleConnections()
 }
+
+// TestWhatComesAfterTheLoginIsNotCarriedOut: a login that nobody used for its
+// time is over, and so is its socket.
+func TestWhatComesAfterTheLoginIsNotCarriedOut(t *testing.T) {
+	s := server(t)
+	_, other := session(t, s, "bob")
+	to := open(t, s, other, "")
+	for idle := time.Second; ; idle *= 2 { // a slow machine may not be in time for a short one
+		_, _, l, err := s.Accounts.Login(t.Context(), account.LoginRequest{Name: "ann", Password: password, Idle: idle})
+		if err != nil {
+			t.Fatal(err)
+		}
+		id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
+		if errors.Is(err, account.ErrLoginEnded) {
+			continue
+		}
+		c, res, err := websocket.Dial(t.Context(), s.URL+"/?id="+id, nil)
+		if res != nil && res.StatusCode == http.StatusUnauthorized {
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Until(l.Expires) + 2*idle) // opening it may have been a use
+		write(t, c, `{"type":"poke","identifier":"kirimin","to":"2"}`)
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != 4001 {
+			t.Fatalf("got %v", err)
+		}
+		break
+	}
+	_, l := session(t, s, "ann")
+	write(t, open(t, s, l, ""), `{"type":"last","identifier":"kirimin","to":"2"}`)
+	if got := hear(t, to); got.Type != "last" {
+		t.Errorf("heard %+v", got)
+	}
+}
