@@ -43,7 +43,7 @@ func (s *server) hook(ctx context.Context) error {
 		return err
 	}
 	h := newDemoHook(demoParts())
-	routes := gateway.Routes{Mux: s.mux, Origins: origins, Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
+	routes := gateway.Routes{Mux: s.routes.http, Origins: origins, Fail: func(w http.ResponseWriter, _ *http.Request, err error) {
 		e := status.Of(err)
 		gateway.WriteJSON(w, e.HTTP(), map[string]string{"error": e.Message})
 	}}

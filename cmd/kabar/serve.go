@@ -21,6 +21,7 @@ import (
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/outbound"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/webhook"
@@ -71,13 +72,19 @@ type server struct {
 	webhooks  *webhook.Service
 	mailbox   *mail.Box // what would have been mailed; nil outside the demo
 	bots      *bot.Gateway
-	acceptors map[string]ws.Acceptor // by path
-	mux       *http.ServeMux
+	routes    routes
+	out       *outbound.Client
 	sockets   *ws.Server
 	http      *http.Server
 	listeners []net.Listener
 	adminKey  string
 	demo      bool
+}
+
+// routes are what answers by path, beside the endpoints of bots.
+type routes struct {
+	http    *http.ServeMux
+	sockets map[string]ws.Acceptor
 }
 
 // open is the way from the configuration to a server that listens, from below:
@@ -183,6 +190,7 @@ func (s *server) work(ctx context.Context) error {
 		wg.Go(func() { errs[i] = run(ctx) })
 	}
 	wg.Wait()
+	s.out.Close()
 	return errors.Join(errs...)
 }
 

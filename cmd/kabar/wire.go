@@ -69,11 +69,11 @@ func (s *server) callers(key []byte) (err error) {
 	for i, text := range c.Outbound.Allow {
 		allow[i] = netip.MustParsePrefix(text) // checked when it was read
 	}
-	out := outbound.New(outbound.Options{Allow: allow, UserAgent: "Kabar/" + version})
+	s.out = outbound.New(outbound.Options{Allow: allow, UserAgent: "Kabar/" + version})
 	s.processes, err = process.New(process.Options{
 		Journal: s.journal, Store: s.store.Processes(), Hub: s.hub, Acked: s.acked,
 		Accounts: s.accounts, Chats: s.chats, Instances: s.instances,
-		Caller: out, Key: key, Reserved: s.reserved, Timeout: c.Bot.Timeout, Log: s.log,
+		Caller: s.out, Key: key, Reserved: s.reserved, Timeout: c.Bot.Timeout, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -84,7 +84,7 @@ func (s *server) callers(key []byte) (err error) {
 	}
 	s.webhooks, err = webhook.New(webhook.Options{
 		Journal: s.journal, Store: s.store.Webhooks(), Hub: s.hub, Acked: s.acked, Instances: s.instances,
-		Sender: out, Key: key, Global: global, Version: version, Log: s.log,
+		Sender: s.out, Key: key, Global: global, Version: version, Log: s.log,
 	})
 	return err
 }
@@ -134,11 +134,11 @@ func (s *server) edges() error {
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
 		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
 	}
-	s.mux = http.NewServeMux()
+	s.routes.http = http.NewServeMux()
 	refused := s.gateways(edge)
 	s.pages(edge, refused)
 	s.http = &http.Server{
-		Handler:           gateway.Upgrades(s.sockets, s.acceptor, s.bots.Serve(s.mux)),
+		Handler:           gateway.Upgrades(s.sockets, s.acceptor, s.bots.Serve(s.routes.http)),
 		ReadHeaderTimeout: 10 * time.Second,
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
@@ -158,29 +158,29 @@ func (s *server) gateways(edge *gateway.Edge) map[string]func() int64 {
 		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Direct.Frame), Text: c.Direct.Text.Int(), Reveal: c.Direct.TellUnknown,
 	})
-	dm.Handle(s.mux)
+	dm.Handle(s.routes.http)
 	ev := events.New(events.Options{
 		Edge: edge, Journal: s.journal, Instances: s.instances, Webhooks: s.webhooks, Admin: admin,
 		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
 	})
-	ev.Handle(s.mux)
+	ev.Handle(s.routes.http)
 	fd := feed.New(feed.Options{
 		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Feed.Frame), Publish: feed.Publish(c.Feed.Publish),
 	})
-	fd.Handle(s.mux)
+	fd.Handle(s.routes.http)
 	rl := relay.New(relay.Options{
 		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Relay.Frame), Alone: c.Relay.SingleDevice, Idle: c.Relay.SessionIdle,
 		HTTPRate: limit(c.Limit.RelayHTTP), ICE: c.Relay.ICE, Version: version,
 	})
-	rl.Handle(s.mux)
+	rl.Handle(s.routes.http)
 	s.bots = bot.New(bot.Options{
 		Edge: edge, Journal: s.journal, Accounts: s.accounts, Processes: s.processes,
 		Limits: s.limits(c.Bot.Frame), Idle: c.Bot.SessionIdle,
 	})
-	s.bots.Handle(s.mux)
-	s.acceptors = map[string]ws.Acceptor{
+	s.bots.Handle(s.routes.http)
+	s.routes.sockets = map[string]ws.Acceptor{
 		direct.Path:      dm.Accept,
 		events.Path:      ev.Accept,
 		feed.Path:        fd.Accept,
@@ -202,19 +202,19 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
 		Instances: s.instances, Processes: s.processes, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
-	}).Handle(s.mux)
+	}).Handle(s.routes.http)
 	console.New(console.Options{
 		Accounts: s.accounts, Edge: edge, Version: version, Demo: s.demo, Publish: s.c.Feed.Publish,
-	}).Handle(s.mux)
+	}).Handle(s.routes.http)
 	if s.demo {
-		s.demoRoutes(s.mux)
+		s.demoRoutes(s.routes.http)
 	}
 }
 
 // acceptor finds who answers an upgrade: a gateway's own path comes before an
 // endpoint's.
 func (s *server) acceptor(path string) ws.Acceptor {
-	if a := s.acceptors[path]; a != nil {
+	if a := s.routes.sockets[path]; a != nil {
 		return a
 	}
 	return s.bots.Find(path)
@@ -228,14 +228,14 @@ func (s *server) reserved(path string) bool {
 	case "", "api", "auth", "demo", "docs", "instance", "invite", "setup", "socket", "try", "v1", "webhook", "websocket", "ws", "x":
 		return true
 	}
-	if s.acceptors[path] != nil {
+	if s.routes.sockets[path] != nil {
 		return true
 	}
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, path, nil)
 	if err != nil {
 		return true
 	}
-	_, pattern := s.mux.Handler(r)
+	_, pattern := s.routes.http.Handler(r)
 	return pattern != "/" // what nothing else answers
 }
 
