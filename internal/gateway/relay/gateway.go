@@ -191,7 +191,7 @@ func (g *Gateway) who(r *http.Request) (caller, error) {
 	if err != nil {
 		return caller{}, err
 	}
-	if false && !g.rate.Take(strconv.FormatUint(l.ID, 10), g.o.Now()) {
+	if !g.rate.Take(strconv.FormatUint(l.ID, 10), g.o.Now()) {
 		return caller{}, &worded{code: http.StatusTooManyRequests, msg: msgTooMany}
 	}
 	return caller{u, l}, nil
