@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"strconv"
-	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/gateway"
@@ -19,21 +18,21 @@ const (
 
 // user is an account as the administrator sees it.
 type user struct {
-	ID        uint64    `json:"id"`
-	Handle    string    `json:"handle"`
-	Name      string    `json:"name"`
-	Email     string    `json:"email"`
-	About     string    `json:"about"`
-	Created   time.Time `json:"created"`
-	Suspended bool      `json:"suspended"`
-	Badges    []int     `json:"badges"`
-	Groups    []string  `json:"groups,omitempty"` // where one account is asked for
+	ID        uint64   `json:"id"`
+	Handle    string   `json:"handle"`
+	Name      string   `json:"name"`
+	Email     string   `json:"email"`
+	About     string   `json:"about"`
+	Created   string   `json:"created"`
+	Suspended bool     `json:"suspended"`
+	Badges    []int    `json:"badges"`
+	Groups    []string `json:"groups,omitempty"` // where one account is asked for
 }
 
 func showUser(u account.User) user {
 	v := user{
 		ID: u.ID, Handle: u.Handle, Name: u.Display, Email: u.Email, About: u.About,
-		Created: u.Created.UTC().Truncate(time.Millisecond), Suspended: u.Suspended, Badges: u.Badges,
+		Created: u.Created.UTC().Format(timeFormat), Suspended: u.Suspended, Badges: u.Badges,
 	}
 	if v.Badges == nil {
 		v.Badges = []int{}

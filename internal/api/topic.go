@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
@@ -157,7 +156,7 @@ func (a *API) mail(w http.ResponseWriter, _ *http.Request) error {
 	}
 	all := []letter{}
 	for _, m := range a.o.Mail() {
-		all = append(all, letter{m.To, m.Subject, m.Text, m.Time.UTC().Truncate(time.Millisecond).Format(timeFormat)})
+		all = append(all, letter{m.To, m.Subject, m.Text, m.Time.UTC().Format(timeFormat)})
 	}
 	gateway.WriteJSON(w, http.StatusOK, map[string]any{"messages": all})
 	return nil

@@ -98,7 +98,7 @@ func (h *hook) wait(ctx context.Context, d time.Duration) {
 
 // recover puts off the next failure. The caller holds mu, or is alone.
 func (h *hook) recover(now time.Time) {
-	h.row, h.next = 0, now.Add(time.Duration(300+h.random.IntN(4000))*time.Millisecond)
+	h.row, h.next = 0, now.Add(time.Duration(200+h.random.IntN(1800))*time.Millisecond)
 }
 
 // react chooses what to do about an event. The caller holds mu.

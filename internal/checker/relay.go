@@ -54,7 +54,7 @@ func (r *relay) close() {
 }
 
 func (r *relay) setup(ctx context.Context) error {
-	for i, listeners := range []int{r.o.Subscribers/2 + 2, r.o.Subscribers/2 + 2, max(1, r.o.Subscribers/2)} {
+	for i, listeners := range []int{r.o.Subscribers/2 + 2, r.o.Subscribers/2 + 2, max(1, r.o.Subscribers/2) + 1} {
 		name := fmt.Sprintf("member%d", i)
 		p := &person{name: name, number: i, ledger: newLedger(r.found, name)}
 		r.people[i], r.ledgers = p, append(r.ledgers, p.ledger)
@@ -67,7 +67,7 @@ func (r *relay) setup(ctx context.Context) error {
 	if err := r.direct.befriend(ctx, a, b); err != nil {
 		return err
 	}
-	if err := r.found3(ctx); err != nil {
+	if err := r.assemble(ctx); err != nil {
 		return err
 	}
 	who := [speeches][2]*person{toFriend: {a, b}, relayed: {b, a}, relayedToGroup: {c, a}, toGroup: {a, c}}
@@ -85,7 +85,7 @@ func (r *relay) setup(ctx context.Context) error {
 		}
 	}
 	for _, p := range r.people[:2] {
-		for _, token := range p.listens[1:] { // the first is direct's
+		for _, token := range p.listens[1:] { // the first is messenger's
 			if err := r.remember(ctx, token); err != nil {
 				return err
 			}
@@ -100,8 +100,8 @@ func (r *relay) remember(ctx context.Context, token string) (err error) {
 	return err
 }
 
-// found3 makes the group.
-func (r *relay) found3(ctx context.Context) error {
+// assemble makes the group.
+func (r *relay) assemble(ctx context.Context) error {
 	var made struct {
 		Data struct {
 			RoomID string
@@ -143,9 +143,11 @@ func (r *relay) prepare() {
 		}
 		r.receivers = append(r.receivers, r.messenger(p, n))
 	}
-	for i, token := range r.people[2].listens {
-		r.receivers = append(r.receivers, r.newcomer(r.people[2], token, i))
+	c := r.people[2]
+	for i, token := range c.listens[1:] {
+		r.receivers = append(r.receivers, r.newcomer(c, token, i))
 	}
+	r.receivers = append(r.receivers, r.reader(c, c.listens[0]))
 	for n, v := range r.voices {
 		if v.speech == toFriend || v.speech == toGroup {
 			r.publishers = append(r.publishers, r.poster(n, v).publisher(r.kit))

@@ -151,6 +151,63 @@ func (r *relay) newcomer(p *person, token string, n int) *receiver {
 	})
 }
 
+// reader does as the dialect's own clients do: it bootstraps before each
+// connection, reads what was said in the group since the newest message that it
+// knows, and then hears the rest. What comes both ways has the same id.
+func (r *relay) reader(p *person, token string) *receiver {
+	rec := p.ledger.record("relay reader ("+p.name+")", "")
+	rec.only = r.speaks(toGroup)
+	c := newClient(r.base, false)
+	known := map[string]bool{}
+	return r.receiver(rec, manners(1), func(ctx context.Context) (source, error) {
+		id, err := r.bootstrap(ctx, c, token)
+		if err != nil {
+			return nil, err
+		}
+		ms, err := r.read(ctx, p, "group/"+r.group, func(m relayMessage) bool { return known[m.ID] })
+		if err != nil {
+			return nil, err
+		}
+		ws, err := c.dial(ctx, "/?id="+url.QueryEscape(id)+"&devices=1", nil)
+		if err != nil {
+			return nil, err
+		}
+		rec.connected(0, false, r.life())
+		var past []frame
+		read := map[string]bool{} // just now: it may come over the socket, too
+		for _, m := range ms {
+			read[m.ID] = true
+			if !known[m.ID] {
+				known[m.ID] = true
+				past = append(past, r.told(rec, m))
+			}
+		}
+		s := &socket{ws: ws, closed: c.close, decode: func(b []byte) (frame, error) {
+			f, err := r.decode(p, b)
+			i, ok := parse(f.text)
+			f.other = f.other || read[f.id] || ok && !rec.only(i) // or it is carried, and in no history
+			known[f.id] = true
+			return f, err
+		}}
+		return &sequel{past, s}, nil
+	})
+}
+
+// sequel is a source of what was read, and then of what follows.
+type sequel struct {
+	past []frame
+	source
+}
+
+func (s *sequel) next(ctx context.Context) (frame, error) {
+	if len(s.past) == 0 {
+		return s.source.next(ctx)
+	}
+	f := s.past[0]
+	s.past = s.past[1:]
+	return f, nil
+}
+
 // messenger listens on direct, which tells private messages, and the others in
 // words or not at all.
 func (r *relay) messenger(p *person, n int) *receiver {
@@ -191,6 +248,25 @@ func (r *relay) past(ctx context.Context, p *person, room string, of speech) err
 	rec := p.ledger.record(fmt.Sprintf("the history of %s as %s sees it", room, p.name), "")
 	rec.only = r.speaks(of)
 	defer rec.end()
+	all, err := r.read(ctx, p, room, func(relayMessage) bool { return false })
+	for _, m := range all {
+		rec.take(r.told(rec, m))
+	}
+	return err
+}
+
+// told is a message of the past as a frame for a record.
+func (r *relay) told(rec *record, m relayMessage) frame {
+	f := frame{id: m.ID, text: strings.TrimSuffix(m.Text, ".")}
+	if i, ok := parse(f.text); ok && rec.only(i) && m.UserID != number(r.voices[i.publisher].who) {
+		r.found.add(Other, "%s was told that %s said %q", rec.name, m.UserID, m.Text)
+	}
+	return f
+}
+
+// read reads a room's history, the oldest first, back to the beginning or to a
+// page with something that is known.
+func (r *relay) read(ctx context.Context, p *person, room string, known func(relayMessage) bool) ([]relayMessage, error) {
 	var all []relayMessage
 	for before := ""; ; {
 		var page struct {
@@ -198,11 +274,11 @@ func (r *relay) past(ctx context.Context, p *person, room string, of speech) err
 			Next uint64
 		}
 		if err := r.client.insist(ctx, "GET", "/x/room/history/"+room+before, bearer(p.speaks), nil, &page); err != nil {
-			return err
+			return nil, err
 		}
 		slices.Reverse(page.Data) // of a page the oldest is first
 		all = append(all, page.Data...)
-		if page.Next == 0 {
+		if page.Next == 0 || slices.ContainsFunc(page.Data, known) {
 			break
 		}
 		next := fmt.Sprintf("?before=%d", page.Next)
@@ -213,12 +289,5 @@ func (r *relay) past(ctx context.Context, p *person, room string, of speech) err
 		before = next
 	}
 	slices.Reverse(all)
-	for _, m := range all {
-		f := frame{id: m.ID, text: strings.TrimSuffix(m.Text, ".")}
-		if i, ok := parse(f.text); ok && rec.only(i) && m.UserID != number(r.voices[i.publisher].who) {
-			r.found.add(Other, "%s says that %s said %q", rec.name, m.UserID, m.Text)
-		}
-		rec.take(f)
-	}
-	return nil
+	return all, nil
 }

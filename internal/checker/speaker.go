@@ -74,8 +74,14 @@ func (s *speaker) run(ctx context.Context, stop <-chan struct{}) {
 // talk sends and hears acknowledgements until the connection or its life ends,
 // or all is said.
 func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Duration, stop <-chan struct{}) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime+life)
+	ctx, cancel := context.WithTimeout(ctx, progressTime+life)
 	defer cancel()
+	said := []item{} // on this connection, not answered
+	defer func() {
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) && len(said) > 0 {
+			s.found.add(Other, "%s had no answer to %v within %v, on a connection that was open", s.name, said[0], progressTime)
+		}
+	}()
 	answers := make(chan answer, 2*window)
 	var lost error
 	go func() {
@@ -89,7 +95,6 @@ func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Durati
 	}()
 	end := time.NewTimer(life)
 	defer end.Stop()
-	said := []item{} // on this connection, not answered
 	for _, i := range s.unacked {
 		if err := s.send(ctx, ws, i); err != nil {
 			return err

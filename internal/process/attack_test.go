@@ -33,9 +33,9 @@ func attacks() map[string]string {
 		return b + fmt.Sprintf("v%d", n)
 	}
 	return map[string]string{
-		"n^3":              `count(big, count(big, count(big, # > 0) > 0) > 0) > 0`,
-		"n^4 of any":       `count(big, count(big, count(big, count(big, # > 0) > 0) > 0) > 0)`,
-		"maps":             `map(big, map(big, #))`,
+		"n^3":              `count(big,count(big,count(big,# > 0) > 0) > 0) > 0`,
+		"n^4 of any":       `count(big,count(big,count(big,count(big,# > 0) > 0) > 0) > 0)`,
+		"maps":             `map(big,map(big,#))`,
 		"range":            `len(1..1000000000)`,
 		"range of all":     `len(-9223372036854775807..9223372036854775807)`,
 		"many ranges":      `sum(1..40000, len(1..40000))`,
@@ -48,7 +48,7 @@ func attacks() map[string]string {
 		"sharing reduce":   `toJSON(reduce(1..50, [#acc, #acc], 1))`,
 		"deep":             `reduce(1..1000, [#acc], 1)`,
 		"repeat":           `repeat("x", 1000000000)`,
-		"repeat repeat":    `repeat(repeat("x", 100000), 100000)`,
+		"repeat twice":     `repeat(repeat("x", 100000), 100000)`,
 		"join":             `join(map(1..40000, text), text)`,
 		"glue":             `join(split(text, ""), text)`,
 		"replace":          `replace(text, "x", text)`,
@@ -79,7 +79,7 @@ func attacks() map[string]string {
 		"pairs":            `count(big, len(toPairs(groupBy(big, #))) > 0)`,
 		"dates":            `count(big, date("2024-01-01", "2006-01-02", "Asia/Jakarta") != nil)`,
 		"formats":          `count(big, len(date("2024-01-01").Format(text)) > 0)`,
-		"loops":            nested(`all([1], `, `count(big, count(big, true) > 0) > 0`, `)`, 40),
+		"loops":            nested(`all([1], `, `count(big,count(big,true) > 0) > 0`, `)`, 40),
 		"trim":             `count(big, len(trim(text, "abcdefghijklmnopqrstuvwx")) >= 0)`,
 		"index":            `count(big, indexOf(text, "xxxxxxxxxxxxxxxxxy") < 0)`,
 		"fromJSON":         `count(big, len(fromJSON(list)) > 0)`,

@@ -2,8 +2,6 @@ package process
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -85,100 +83,106 @@ func in(rules string) string {
 	return "process: a\ninputs: { m: string, n: integer }\noutputs: { r: string }\nendpoint: { url: /a }\nrules:\n" + rules
 }
 
-// TestFaults has each fault at the place that is marked with ¦, with these words.
+// faulty are definitions with the place of their first fault marked with ¦, and
+// words of it; no words where only that there is one matters.
+var faulty = []struct{ source, words string }{
+	{"¦", "empty"},
+	{"¦a", "must be keys"},
+	{"¦[1]", "must be keys"},
+	{"¦process: a", "no rules"},
+	{"¦rules: []", "no name"},
+	{"process: ¦a b\nrules: [{reply: {}}]", "not a name"},
+	{"process: a\n¦rulse: []\nrules: [{reply: {}}]", "did you mean rules?"},
+	{"process: a\nrules: [{reply: {}}]\n¦process: b", "second time, the first is in line 1"},
+	{"process: a\nrules: ¦[]", "no rules"},
+	{"process: a\nrules: ¦x", "must be a list"},
+	{"process: a\nrules:\n\t¦- x", ""},
+	{"process: a\n--- ¦\nrules: []", ""},
+	{"process: a\n# x\n¦outputs: { b: string, \"x\"y }\nrules: []", "'single quotes'"},
+	{"process: a\nrules:\n  ¦- reply: { r: a ? b : c }", "'single quotes'"},
+	{in("  - when: vars.a ?? \"?\" == ¦x\n    set: { a: 1 ?? 2, b: ¦y ?? 3 }"), ""},
+	{in("  - when: \"(m ?? \\\"?\\\") == ¦x\""), "unknown name x"},
+	{"process: a\nrules: [{reply: {}}]\ntimeout: ¦1h", "50ms to 30s"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a//b }", "not a url"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/../b }", "not a url"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/b/c/d/e }", "not a url"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: { url: /a, access: ¦some }", "anonymous, users"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: ¦{ acces: some }", "no url"},
+	{"process: a\nrules: [{reply: {}}]\nendpoint: { url: /a }\nfollow: [feed, ¦rooms]", "feed, inbox"},
+	{"process: a\nrules: [{reply: {}}]\n¦follow: [feed]", "endpoint"},
+	{"process: a\ninputs: { a: ¦strnig }\nrules: [{reply: {}}]", "did you mean string?"},
+	{"process: a\ninputs: { ¦user: string }\nrules: [{reply: {}}]", "something else"},
+	{"process: a\ninputs: { ¦in: string }\nrules: [{reply: {}}]", "something else"},
+	{"process: a\ninputs: { ¦a-b: string }\nrules: [{reply: {}}]", "cannot be an input"},
+	{"process: a\noutputs: { ¦$id: string }\nrules: [{on: connect}]", "cannot be an output"},
+	{"process: a\noutputs: { ¦error: string }\nrules: [{on: connect}]", "cannot be an output"},
+	{"process: a\ninputs: { a: { type: integer, default: ¦x } }\nrules: [{reply: {}}]", "no integer"},
+	{"process: a\ninputs: { a: &x string, b: ¦*x }\nrules: [{reply: {}}]", "an alias"},
+	{in("  - ¦whne: true\n    reply: { r: m }"), "did you mean when?"},
+	{in("  - on: ¦mesage\n    reply: { r: m }"), `did you mean message?`},
+	{in("  - when: ¦n\n    reply: { r: m }"), "must be a boolean"},
+	{in("  - when: ¦\n    reply: { r: m }"), "missing"},
+	{in("  - when: m == ¦x\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: ¦messag == m\n    reply: { r: m }"), "unknown name messag"},
+	{in("  - when: m ¦== 3\n    reply: { r: m }"), "mismatched types string and int"},
+	{in("  - when: 'm ¦== 3'\n    reply: { r: m }"), "mismatched types"},
+	{in("  - when: 'm == ''a'' && ¦x'\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: \"m == \\\"\\u00e9\\\" && ¦x\"\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: \"m == \\\"\\\n      a\\\" && ¦x\"\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: \"m == `a`\n\n      && ¦x\"\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: |\n      m == \"é\"\n        && ¦x\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: |2-\n\n      m == \"é\" &&\n\n      ¦x\n    reply: { r: m }"), ""},
+	{in("  - when: >-\n      m == \"é\"\n      &&\n\n      ¦x\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: m == \"é\"\n      &&\n\n      ¦x\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: m == \"日本\" and ¦x # why\n    reply: { r: m }"), "unknown name x"},
+	{in("  - when: (m == \"a¦\"\n    reply: { r: m }"), "unexpected token EOF"},
+	{in("  - when: m matches ¦\"(\"\n    reply: { r: m }"), "missing closing"},
+	{in("  - when: m matches ¦\"((a{100}){100}){100}\"\n    reply: { r: m }"), ""},
+	{in("  - reply: { r: m, ¦x: m }"), `there is no output "x"`},
+	{in("  - reply: { r: upper(m), ¦m) }"), "a comma ends one"},
+	{in("  - ¦on: event\n    send: { to: 1, text: event.name }"), "names no instance"},
+	{in("  - reply: ¦{}"), "lacks the output r"},
+	{in("  - reply: { r: ¦n }"), "must be a string; write string(…)"},
+	{in("  - reply: { r: '¦n' }"), "must be a string"},
+	{in("  - reply: { r: ¦nil }"), "must be a string"},
+	{in("  - reply: { r: ¦{a: m} }"), "must be a string"},
+	{in("  - reply: { r: m }\n    ¦reply: { r: m }"), "second time"},
+	{in("  - do:\n    - reply: { r: m }\n    - ¦reply: { r: m }"), "replies once"},
+	{in("  - do: ¦x"), "must be a list"},
+	{in("  - do:\n    - ¦reply: { r: m }\n      set: { a: 1 }"), "one thing"},
+	{in("  - do: []\n    ¦set: { a: 1 }"), "beside do"},
+	{in("  - reply: { r: vars.¦a }"), "unknown field a"},
+	{in("  - reply: { r: answer¦ }"), ""},
+	{in("  - reply: { r: ¦from.name }"), "unknown name from"},
+	{in("  - on: message\n    reply: { r: ¦m }"), "unknown name m"},
+	{in("  - on: message\n    reply: { r: message.¦txt }"), "unknown field txt"},
+	{in("  - on: event\n    ¦reply: { r: m }"), "nobody"},
+	{in("  - on: event\n    ¦set: { r: 1 }"), "no vars"},
+	{in("  - on: event\n    when: ¦user.id == 1"), "unknown name user"},
+	{in("  - on: disconnect\n    ¦reply: { r: user.name }"), "hears no reply"},
+	{in("  - publish: { to: ¦room/x, text: m }"), "nothing can be published"},
+	{in("  - publish: ¦{ to: feed }"), "no text"},
+	{in("  - publish: { to: feed, text: m, ¦data: m }"), "endpoint only"},
+	{in("  - publish: ¦{}"), "nothing to publish"},
+	{in("  - publish: { data: { a: [1, { b: ¦x }] } }"), "unknown name x"},
+	{in("  - send: ¦{ text: m }"), "needs to"},
+	{in("  - send: { to: ¦true, text: m }"), "number or a username"},
+	{in("  - send: { to: 1, text: ¦1 }"), "must be a string"},
+	{in("  - notify: ¦{ instance: demo }"), "needs the event"},
+	{in("  - call: { url: ¦ftp://x }"), "not a url"},
+	{in("  - call: { url: ¦/x }"), "not a url"},
+	{in("  - call: { url: \"http://x\", method: ¦TRACE }"), "no method"},
+	{in("  - call: { url: \"http://x\", headers: { ¦Host: a } }"), "cannot be a header"},
+	{in("  - call: { url: \"http://x\", headers: { ¦webhook-id: a } }"), "cannot be a header"},
+	{in("  - call: { url: \"http://x\", method: GET, ¦body: m }"), "no body"},
+	{"{\"process\": \"a\",\n \"rules\": [{\"when\": \"1 ¦+ true\"}]}", "mismatched"},
+	{"{\"process\": \"a\", \"rules\": [{\"when\": \"'\\ud83d\\ude00' == ¦x\"}]}", "unknown name x"},
+	{"{\"process\": \"a\",\n\n  ¦\"rulse\": 1, \"rules\": [{\"reply\": {}}]}", "did you mean rules?"},
+}
+
+// TestFaults has each fault at its place.
 func TestFaults(t *testing.T) {
-	for _, c := range []struct{ source, words string }{
-		{"¦", "empty"},
-		{"¦a", "must be keys"},
-		{"¦[1]", "must be keys"},
-		{"¦process: a", "no rules"},
-		{"¦rules: []", "no name"},
-		{"process: ¦a b\nrules: [{reply: {}}]", "not a name"},
-		{"process: a\n¦rulse: []\nrules: [{reply: {}}]", "did you mean rules?"},
-		{"process: a\nrules: [{reply: {}}]\n¦process: b", "second time, the first is in line 1"},
-		{"process: a\nrules: ¦[]", "no rules"},
-		{"process: a\nrules: ¦x", "must be a list"},
-		{"process: a\nrules:\n\t¦- x", ""},
-		{"process: a\n--- ¦\nrules: []", ""},
-		{"process: a\n# x\n¦outputs: { b: string, \"x\"y }\nrules: []", "'single quotes'"},
-		{"process: a\nrules:\n  ¦- reply: { r: a ? b : c }", "'single quotes'"},
-		{in("  - when: vars.a ?? \"?\" == ¦x\n    set: { a: 1 ?? 2, b: ¦y ?? 3 }"), ""},
-		{in("  - when: \"(m ?? \\\"?\\\") == ¦x\""), "unknown name x"},
-		{"process: a\nrules: [{reply: {}}]\ntimeout: ¦1h", "50ms to 30s"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a//b }", "not a url"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/../b }", "not a url"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: ¦/a/b/c/d/e }", "not a url"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: /a, access: ¦some }", "anonymous, users"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: ¦{ acces: some }", "no url"},
-		{"process: a\nrules: [{reply: {}}]\nendpoint: { url: /a }\nfollow: [feed, ¦rooms]", "feed, inbox"},
-		{"process: a\nrules: [{reply: {}}]\n¦follow: [feed]", "endpoint"},
-		{"process: a\ninputs: { a: ¦strnig }\nrules: [{reply: {}}]", "did you mean string?"},
-		{"process: a\ninputs: { ¦user: string }\nrules: [{reply: {}}]", "something else"},
-		{"process: a\ninputs: { ¦in: string }\nrules: [{reply: {}}]", "something else"},
-		{"process: a\ninputs: { ¦a-b: string }\nrules: [{reply: {}}]", "cannot be an input"},
-		{"process: a\noutputs: { ¦$id: string }\nrules: [{on: connect}]", "cannot be an output"},
-		{"process: a\noutputs: { ¦error: string }\nrules: [{on: connect}]", "cannot be an output"},
-		{"process: a\ninputs: { a: { type: integer, default: ¦x } }\nrules: [{reply: {}}]", "no integer"},
-		{"process: a\ninputs: { a: &x string, b: ¦*x }\nrules: [{reply: {}}]", "an alias"},
-		{in("  - ¦whne: true\n    reply: { r: m }"), "did you mean when?"},
-		{in("  - on: ¦mesage\n    reply: { r: m }"), `did you mean message?`},
-		{in("  - when: ¦n\n    reply: { r: m }"), "must be a boolean"},
-		{in("  - when: ¦\n    reply: { r: m }"), "missing"},
-		{in("  - when: m == ¦x\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: ¦messag == m\n    reply: { r: m }"), "unknown name messag"},
-		{in("  - when: m ¦== 3\n    reply: { r: m }"), "mismatched types string and int"},
-		{in("  - when: 'm ¦== 3'\n    reply: { r: m }"), "mismatched types"},
-		{in("  - when: 'm == ''a'' && ¦x'\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: \"m == \\\"\\u00e9\\\" && ¦x\"\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: \"m == \\\"\\\n      a\\\" && ¦x\"\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: \"m == `a`\n\n      && ¦x\"\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: |\n      m == \"é\"\n        && ¦x\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: |2-\n\n      m == \"é\" &&\n\n      ¦x\n    reply: { r: m }"), ""},
-		{in("  - when: >-\n      m == \"é\"\n      &&\n\n      ¦x\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: m == \"é\"\n      &&\n\n      ¦x\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: m == \"日本\" and ¦x # why\n    reply: { r: m }"), "unknown name x"},
-		{in("  - when: (m == \"a¦\"\n    reply: { r: m }"), "unexpected token EOF"},
-		{in("  - when: m matches ¦\"(\"\n    reply: { r: m }"), "missing closing"},
-		{in("  - when: m matches ¦\"((a{100}){100}){100}\"\n    reply: { r: m }"), ""},
-		{in("  - reply: { r: m, ¦x: m }"), `there is no output "x"`},
-		{in("  - reply: ¦{}"), "lacks the output r"},
-		{in("  - reply: { r: ¦n }"), "must be a string; write string(…)"},
-		{in("  - reply: { r: '¦n' }"), "must be a string"},
-		{in("  - reply: { r: ¦nil }"), "must be a string"},
-		{in("  - reply: { r: ¦{a: m} }"), "must be a string"},
-		{in("  - reply: { r: m }\n    ¦reply: { r: m }"), "second time"},
-		{in("  - do:\n    - reply: { r: m }\n    - ¦reply: { r: m }"), "replies once"},
-		{in("  - do: ¦x"), "must be a list"},
-		{in("  - do:\n    - ¦reply: { r: m }\n      set: { a: 1 }"), "one thing"},
-		{in("  - do: []\n    ¦set: { a: 1 }"), "beside do"},
-		{in("  - reply: { r: vars.¦a }"), "unknown field a"},
-		{in("  - reply: { r: answer¦ }"), ""},
-		{in("  - reply: { r: ¦from.name }"), "unknown name from"},
-		{in("  - on: message\n    reply: { r: ¦m }"), "unknown name m"},
-		{in("  - on: message\n    reply: { r: message.¦txt }"), "unknown field txt"},
-		{in("  - on: event\n    ¦reply: { r: m }"), "nobody"},
-		{in("  - on: event\n    ¦set: { r: 1 }"), "no vars"},
-		{in("  - on: event\n    when: ¦user.id == 1"), "unknown name user"},
-		{in("  - on: disconnect\n    ¦reply: { r: user.name }"), "hears no reply"},
-		{in("  - publish: { to: ¦room/x, text: m }"), "nothing can be published"},
-		{in("  - publish: ¦{ to: feed }"), "no text"},
-		{in("  - publish: { to: feed, text: m, ¦data: m }"), "endpoint only"},
-		{in("  - publish: ¦{}"), "nothing to publish"},
-		{in("  - publish: { data: { a: [1, { b: ¦x }] } }"), "unknown name x"},
-		{in("  - send: ¦{ text: m }"), "needs to"},
-		{in("  - send: { to: ¦true, text: m }"), "number or a username"},
-		{in("  - send: { to: 1, text: ¦1 }"), "must be a string"},
-		{in("  - notify: ¦{ instance: demo }"), "needs the event"},
-		{in("  - call: { url: ¦ftp://x }"), "not a url"},
-		{in("  - call: { url: ¦/x }"), "not a url"},
-		{in("  - call: { url: \"http://x\", method: ¦TRACE }"), "no method"},
-		{in("  - call: { url: \"http://x\", headers: { ¦Host: a } }"), "cannot be a header"},
-		{in("  - call: { url: \"http://x\", headers: { ¦webhook-id: a } }"), "cannot be a header"},
-		{in("  - call: { url: \"http://x\", method: GET, ¦body: m }"), "no body"},
-		{"{\"process\": \"a\",\n \"rules\": [{\"when\": \"1 ¦+ true\"}]}", "mismatched"},
-		{"{\"process\": \"a\", \"rules\": [{\"when\": \"'\\ud83d\\ude00' == ¦x\"}]}", "unknown name x"},
-		{"{\"process\": \"a\",\n\n  ¦\"rulse\": 1, \"rules\": [{\"reply\": {}}]}", "did you mean rules?"},
-	} {
+	for _, c := range faulty {
 		before, _, marked := strings.Cut(c.source, "¦")
 		source := strings.ReplaceAll(c.source, "¦", "")
 		d, faults := Check([]byte(source))
@@ -217,6 +221,9 @@ func TestCheckBounds(t *testing.T) {
 		"pattern":         in("  - when: m matches '" + strings.Repeat("(a|b", 40) + strings.Repeat("){900}", 40) + "'"),
 		"powers":          in("  - when: " + strings.Repeat("2 ** ", 1500) + "2 == 1"),
 		"aliases":         "a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nprocess: *c\nrules: []",
+		"many faults":     in("  - publish: { data: [" + strings.Repeat("x, ", 20000) + "y] }"),
+		"many lines":      in("  - publish:\n      data:\n" + strings.Repeat("      - é x\n", 4000)),
+		"many patterns":   in("  - set:\n" + many("      a%d: m matches '(a|b){200}'\n", 1500) + "    when: x"),
 		"utf-8":           "process: a\nrules: \xff",
 		"nul":             "process: \x00",
 		"tag":             "process: !!binary aGk=\nrules: !foo x",
@@ -233,6 +240,15 @@ func TestCheckBounds(t *testing.T) {
 	}
 }
 
+// many is a format with 0, 1, 2, …
+func many(format string, n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
 func FuzzCheck(f *testing.F) {
 	for _, source := range Examples() {
 		f.Add(string(source))
@@ -244,12 +260,6 @@ func FuzzCheck(f *testing.F) {
 		f.Add(in(rule))
 	}
 	f.Add(`{"process": "a", "rules": [{"when": "'\ud83d\ude00' == 'x'"}]}`)
-	files, _ := filepath.Glob("testdata/fuzz/FuzzCheck/*")
-	for _, file := range files {
-		if b, err := os.ReadFile(file); err == nil { //nolint:gosec // our own
-			f.Add(string(b))
-		}
-	}
 	f.Fuzz(func(t *testing.T, source string) {
 		began := time.Now()
 		d, faults := Check([]byte(source))

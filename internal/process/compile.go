@@ -263,8 +263,9 @@ func yields(static reflect.Type, t Type) bool {
 		return k == reflect.Map
 	case TypeList:
 		return k == reflect.Slice || k == reflect.Array
+	default:
+		return false
 	}
-	return false
 }
 
 // staticName names a static type for people.

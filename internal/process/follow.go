@@ -186,7 +186,10 @@ func (s *Service) event(ctx context.Context, h heard, m *journal.Message) error 
 	for {
 		j := job{
 			process: p.name, def: p.def, gate: p.gate, on: OnEvent, hops: int(m.Hops), url: url, key: key(p.name, m.ID),
-			env: map[string]any{"event": eventValue(d.Event, d.Instance.Name, d.Data)},
+			env: map[string]any{}, fill: func(env map[string]any) *Bad {
+				env["event"] = eventValue(d.Event, d.Instance.Name, d.Data)
+				return nil
+			},
 		}
 		_, err := s.perform(ctx, j)
 		if err == nil {

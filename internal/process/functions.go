@@ -45,7 +45,7 @@ var functions = map[string]function{
 	"bitand": {2, 2, bits(func(x, y int) int { return x & y })}, "bitor": {2, 2, bits(func(x, y int) int { return x | y })},
 	"bitxor": {2, 2, bits(func(x, y int) int { return x ^ y })}, "bitnand": {2, 2, bits(func(x, y int) int { return x &^ y })},
 	"bitshl": {2, 2, shifting(func(x, y int) int { return x << y })}, "bitshr": {2, 2, shifting(func(x, y int) int { return x >> y })},
-	"bitushr": {2, 2, shifting(func(x, y int) int { return int(uint(x) >> y) })}, //nolint:gosec // the bits, as they are
+	"bitushr": {2, 2, shifting(func(x, y int) int { return int(uint(x) >> y) })},
 	"bitnot":  {1, 1, func(m *machine, a []any) any { return ^m.whole(a[0]) }},
 }
 
@@ -83,7 +83,7 @@ func length(m *machine, a []any) any {
 	case *object:
 		return len(v.fields)
 	}
-	fail("a %s has no length", typeOf(a[0]))
+	fail("%s has no length", someOf(a[0]))
 	return nil
 }
 
@@ -143,7 +143,7 @@ func toFloat(m *machine, a []any) any {
 func (m *machine) whole(v any) int {
 	n, ok := v.(int)
 	if !ok {
-		fail("this is not an integer but a %s", typeOf(v))
+		fail("this is not an integer but %s", someOf(v))
 	}
 	return n
 }

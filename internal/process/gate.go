@@ -4,7 +4,6 @@ import (
 	"context"
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -30,7 +29,6 @@ type gate struct {
 	logged time.Time // guarded by mu; when a failure was logged last
 	silent int       // guarded by mu; failures since then
 
-	runs atomic.Int64
 }
 
 func newGate() *gate {

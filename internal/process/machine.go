@@ -129,7 +129,7 @@ type absent struct{}
 func (m *machine) bool(v any) bool {
 	b, ok := v.(bool)
 	if !ok {
-		fail("this is not a boolean but a %s", typeOf(v))
+		fail("this is not a boolean but %s", someOf(v))
 	}
 	return b
 }
@@ -137,7 +137,7 @@ func (m *machine) bool(v any) bool {
 func (m *machine) text(v any) string {
 	s, ok := v.(string)
 	if !ok {
-		fail("this is not a string but a %s", typeOf(v))
+		fail("this is not a string but %s", someOf(v))
 	}
 	return s
 }
@@ -150,7 +150,7 @@ func (m *machine) int(v any) int {
 	case float64:
 		return int(n)
 	}
-	fail("this is not a number but a %s", typeOf(v))
+	fail("this is not a number but %s", someOf(v))
 	return 0
 }
 
@@ -161,14 +161,14 @@ func (m *machine) number(v any) float64 {
 	case float64:
 		return n
 	}
-	fail("this is not a number but a %s", typeOf(v))
+	fail("this is not a number but %s", someOf(v))
 	return 0
 }
 
 func (m *machine) items(v any) []any {
 	l, ok := v.(*list)
 	if !ok {
-		fail("this is not a list but a %s", typeOf(v))
+		fail("this is not a list but %s", someOf(v))
 	}
 	return l.items
 }
@@ -176,7 +176,7 @@ func (m *machine) items(v any) []any {
 func (m *machine) fields(v any) map[string]any {
 	o, ok := v.(*object)
 	if !ok {
-		fail("this is not an object but a %s", typeOf(v))
+		fail("this is not an object but %s", someOf(v))
 	}
 	return o.fields
 }

@@ -96,7 +96,7 @@ func (m *machine) compare(a, b any) int {
 			return order(x, y)
 		}
 	}
-	fail("a %s and a %s cannot be compared", typeOf(a), typeOf(b))
+	fail("%s and %s cannot be compared", someOf(a), someOf(b))
 	return 0
 }
 
@@ -159,7 +159,7 @@ func (m *machine) multiply(a, b any) any {
 	y, isY := b.(time.Duration)
 	switch {
 	case isX && isY:
-		return x * y
+		return x * y //nolint:durationcheck // as expr does
 	case isX:
 		return time.Duration(float64(x) * m.number(b))
 	case isY:
@@ -186,7 +186,7 @@ func (m *machine) arithmetic(op string, a, b any) any {
 	g, okG := fit(b, TypeNumber)
 	if !okF || !okG {
 		if typeOf(a) != "number" && typeOf(a) != "integer" || typeOf(b) != "number" && typeOf(b) != "integer" {
-			fail("%s does not go with a %s and a %s", op, typeOf(a), typeOf(b))
+			fail("%s does not go with %s and %s", op, someOf(a), someOf(b))
 		}
 		f, g = m.number(a), m.number(b) // one is infinite, or none
 	}
@@ -205,7 +205,7 @@ func (m *machine) modulo(a, b any) any {
 	y, isY := b.(int)
 	switch {
 	case !isX || !isY:
-		fail("%% takes integers, not a %s and a %s", typeOf(a), typeOf(b))
+		fail("%% takes integers, not %s and %s", someOf(a), someOf(b))
 	case y == 0:
 		fail("it divides by zero")
 	}
@@ -219,7 +219,7 @@ func (m *machine) negate(v any) any {
 	case float64:
 		return -n
 	}
-	fail("- does not go with a %s", typeOf(v))
+	fail("- does not go with %s", someOf(v))
 	return nil
 }
 
@@ -239,7 +239,7 @@ func (m *machine) in(needle, hay any) bool {
 		_, ok := h.fields[m.key(needle)]
 		return ok
 	}
-	fail("nothing is in a %s", typeOf(hay))
+	fail("nothing is in %s", someOf(hay))
 	return false
 }
 
@@ -252,7 +252,7 @@ func (m *machine) key(v any) string {
 	case nil, bool, int, float64:
 		return m.written(v)
 	}
-	fail("a %s cannot be a key", typeOf(v))
+	fail("%s cannot be a key", someOf(v))
 	return ""
 }
 
@@ -280,13 +280,13 @@ func (m *machine) member(base, property any) any {
 	case nil:
 		fail("there is no %s of nil", cut(m.written(property), 80))
 	}
-	fail("there is no %s of a %s", cut(m.written(property), 80), typeOf(base))
+	fail("there is no %s of %s", cut(m.written(property), 80), someOf(base))
 	return nil
 }
 
 // slice is base[from:to], of a text by characters; nil is the whole way.
 func (m *machine) slice(base, from, to any) any {
-	n := 0
+	var n int
 	text, isText := base.(string)
 	var items []any
 	if isText {
@@ -337,7 +337,7 @@ func (m *machine) span(a, b any) any {
 	if to < from {
 		return m.list(nil)
 	}
-	if uint64(to)-uint64(from) >= maxValue/sizeScalar { //nolint:gosec // the difference, whatever the signs
+	if uint64(to)-uint64(from) >= maxValue/sizeScalar {
 		panic(failure{errValueSize})
 	}
 	n := to - from + 1
@@ -371,18 +371,18 @@ func (m *machine) method(base any, name string, args []any) any {
 		case "Before", "After", "Equal", "Sub":
 			u, ok := args[0].(time.Time)
 			if !ok {
-				fail("%s takes a time, not a %s", name, typeOf(args[0]))
+				fail("%s takes a time, not %s", name, someOf(args[0]))
 			}
 			return timePairs[name](t, u)
 		case "Add":
 			d, ok := args[0].(time.Duration)
 			if !ok {
-				fail("Add takes a duration, not a %s", typeOf(args[0]))
+				fail("Add takes a duration, not %s", someOf(args[0]))
 			}
 			return t.Add(d)
 		}
 	}
-	fail("a %s has no method %s", typeOf(base), cut(name, 80))
+	fail("%s has no method %s", someOf(base), cut(name, 80))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -28,7 +29,7 @@ func weigh(pattern string) (int, error) {
 	}
 	w := weightOf(parsed)
 	if w > maxWeight {
-		return 0, fmt.Errorf("the pattern is too heavy: repeat less in it")
+		return 0, errors.New("the pattern is too heavy: repeat less in it")
 	}
 	return w, nil
 }

@@ -55,6 +55,7 @@ type job struct {
 	gate    *gate
 	on      string
 	env     map[string]any
+	fill    func(env map[string]any) *Bad // puts more into env: reading it takes time, too
 	vars    map[string]any
 	hops    int
 	from    account.Profile
@@ -79,6 +80,9 @@ func (s *Service) perform(ctx context.Context, j job) (outcome, error) {
 			leave(j.gate.cpu)
 		}
 	}()
+	if bad := j.fill(j.env); bad != nil {
+		return outcome{}, &badError{bad}
+	}
 	out, err := j.def.run(ctx, j.on, j.env, j.vars, func(st *step, query map[string]string, body []byte) (any, error) {
 		leave(j.gate.cpu)
 		held = false
@@ -128,7 +132,7 @@ func (s *Service) deeds(ctx context.Context, j job, actions []action) (journal.C
 		}
 		all = append(all, c)
 	}
-	return journal.Caused(uint8(min(j.hops+1, 255)), journal.All(all...)), nil //nolint:gosec // it is bounded
+	return journal.Caused(uint8(min(j.hops+1, 255)), journal.All(all...)), nil
 }
 
 func (s *Service) deed(ctx context.Context, j job, a action) (journal.Change, error) {

@@ -53,7 +53,6 @@ type reader struct {
 	d      *Definition
 	faults []Fault
 	vars   []string // that some rule sets
-	nodes  int      // of values, looked at so far
 	scopes map[string]*scopeOf
 }
 
@@ -101,6 +100,8 @@ func (r *reader) entries(n *yaml.Node, what string) []entry {
 			r.wrong(key, "a key is a word, not %s", shape(key))
 		case lines[key.Value] > 0:
 			r.wrong(key, "%s stands here for the second time, the first is in line %d", cut(key.Value, 40), lines[key.Value])
+		case n.Style&yaml.FlowStyle != 0 && value.Tag == "!!null" && value.Value == "":
+			r.wrong(key, "%s has no value; between { } a comma ends one: put an expression with commas into 'single quotes'", shape(key))
 		default:
 			lines[key.Value] = key.Line
 			all = append(all, entry{key, value})
@@ -348,7 +349,7 @@ func (r *reader) typeOf(f *Field, n *yaml.Node) {
 	name, optional := strings.CutSuffix(text, "?")
 	f.Optional = f.Optional || optional
 	if !slices.Contains(typeNames, name) {
-		text := fmt.Sprintf("there is no type %s", strconv.Quote(cut(name, 40)))
+		text := "there is no type " + strconv.Quote(cut(name, 40))
 		if near := nearest(name, typeNames); near != "" {
 			text += "; did you mean " + near + "?"
 		} else {
@@ -379,7 +380,7 @@ func (r *reader) byDefault(f *Field, n *yaml.Node, input bool) {
 
 // literal reads a value that is written out.
 func (r *reader) literal(n *yaml.Node, depth int) (any, error) {
-	if r.nodes++; depth > maxDepth {
+	if depth > maxDepth {
 		return nil, errValueDepth
 	}
 	switch n.Kind {
@@ -413,6 +414,7 @@ func (r *reader) literal(n *yaml.Node, depth int) (any, error) {
 			return decodeNumber(n.Value)
 		}
 		return n.Value, nil
+	default:
+		return nil, fmt.Errorf("%s cannot be used here", shape(n))
 	}
-	return nil, fmt.Errorf("%s cannot be used here", shape(n))
 }

@@ -30,6 +30,11 @@ func (r *reader) rules(n *yaml.Node) {
 			r.d.rules = append(r.d.rules, rule)
 		}
 	}
+	for _, rule := range r.d.rules {
+		if rule.on == OnEvent && len(r.d.Instances) == 0 && len(r.faults) == 0 {
+			r.wrong(n.Content[rule.index-1], "the process names no instance whose events it hears: write instances: and their names")
+		}
+	}
 }
 
 // collect finds the vars that a rule sets: what no rule sets is no var.
@@ -182,7 +187,7 @@ func (r *reader) typed(n *yaml.Node, s *scopeOf, t Type, what string) node {
 // must checks the static type of an expression.
 func (r *reader) must(n *yaml.Node, e expression, t Type, what string) {
 	if !yields(e.static, t) {
-		text := fmt.Sprintf("%s is a %s, but must be a %s", what, staticName(e.static), t)
+		text := fmt.Sprintf("%s is %s, but must be %s", what, some(staticName(e.static)), some(string(t)))
 		if t == TypeString {
 			text += "; write string(…)"
 		}
@@ -201,6 +206,9 @@ func leading(s string) int { return len(s) - len(strings.TrimLeft(s, " \t\r\n"))
 // expression compiles a scalar; keys and lists become objects and lists of
 // what stands in them.
 func (r *reader) expression(n *yaml.Node, s *scopeOf) (expression, bool) {
+	if len(r.faults) >= maxFaults { // nobody learns of more
+		return expression{}, false
+	}
 	switch n.Kind {
 	case yaml.MappingNode, yaml.SequenceNode:
 		return r.composed(n, s, 0)
@@ -215,9 +223,10 @@ func (r *reader) expression(n *yaml.Node, s *scopeOf) (expression, bool) {
 			return expression{}, false
 		}
 		return e, true
+	default:
+		r.wrong(n, "%s cannot be used here", shape(n))
+		return expression{}, false
 	}
-	r.wrong(n, "%s cannot be used here", shape(n))
-	return expression{}, false
 }
 
 func (r *reader) composed(n *yaml.Node, s *scopeOf, depth int) (expression, bool) {
@@ -342,7 +351,7 @@ func (r *stepReader) send(s *step, n *yaml.Node) {
 		r.wrong(n, "send needs to: a person's number or username")
 	} else if v, ok := r.expression(e.value, r.here()); ok {
 		if !yields(v.static, TypeInteger) && !yields(v.static, TypeString) {
-			r.wrong(e.value, "a person is a number or a username, not a %s", staticName(v.static))
+			r.wrong(e.value, "a person is a number or a username, not %s", some(staticName(v.static)))
 		}
 		s.person = v.run
 	}

@@ -70,7 +70,7 @@ func (d *Definition) run(ctx context.Context, on string, env, vars map[string]an
 			case err != nil:
 				return r.out, inLine(rule.line, err)
 			case !is:
-				return r.out, inLine(rule.line, fmt.Errorf("the condition is not a boolean but a %s", typeOf(v)))
+				return r.out, inLine(rule.line, fmt.Errorf("the condition is not a boolean but %s", someOf(v)))
 			case !holds:
 				continue
 			}
@@ -124,7 +124,7 @@ func (r *running) do(s *step) error {
 				return errors.New("there is no such person")
 			}
 		default:
-			return fmt.Errorf("a person is a number or a username, not a %s", typeOf(p))
+			return fmt.Errorf("a person is a number or a username, not %s", someOf(p))
 		}
 	}
 	if s.text != nil {
@@ -151,7 +151,7 @@ func (r *running) text(n node) (string, error) {
 	}
 	s, ok := v.(string)
 	if !ok {
-		return "", fmt.Errorf("the text is not a string but a %s", typeOf(v))
+		return "", fmt.Errorf("the text is not a string but %s", someOf(v))
 	}
 	return strings.ToValidUTF8(s, "\uFFFD"), nil
 }
@@ -200,11 +200,11 @@ func (r *running) reply(s *step) error {
 		if v != nil {
 			fitted, ok := fit(v, f.kind)
 			if !ok {
-				return fmt.Errorf("%s is a %s, and not a %s", f.name, typeOf(v), f.kind)
+				return fmt.Errorf("%s is %s, and not %s", f.name, someOf(v), some(string(f.kind)))
 			}
 			v = fitted
 		} else if !r.nilable(f) {
-			return fmt.Errorf("%s is nil, and not a %s", f.name, f.kind)
+			return fmt.Errorf("%s is nil, and not %s", f.name, some(string(f.kind)))
 		}
 		if size += sizeOf(v) + len(f.name); size > maxOutputs {
 			return errors.New("the outputs became too large")
@@ -240,7 +240,7 @@ func (r *running) calling(s *step) error {
 		case nil:
 			continue
 		case *list, *object:
-			return fmt.Errorf("%s is a %s: a query holds texts and numbers", f.name, typeOf(v))
+			return fmt.Errorf("%s is %s: a query holds texts and numbers", f.name, someOf(v))
 		}
 		if query[f.name] = r.m.written(v); len(query[f.name]) > 4000 {
 			return fmt.Errorf("%s is too long for a query", f.name)

@@ -103,21 +103,17 @@ func userValue(u *account.User, groups []string) any {
 		l, _ = newList(nil) // more groups than a value can hold
 	}
 	return record(map[string]any{
-		"id": int(u.ID), "username": u.Handle, "name": u.Display, "email": u.Email, "groups": l, //nolint:gosec // ids stay below 2^53
+		"id": int(u.ID), "username": u.Handle, "name": u.Display, "email": u.Email, "groups": l,
 	})
 }
 
 func profileValue(p account.Profile) any {
-	return record(map[string]any{"id": int(p.ID), "username": p.Handle, "name": p.Name}) //nolint:gosec // ids stay below 2^53
+	return record(map[string]any{"id": int(p.ID), "username": p.Handle, "name": p.Name})
 }
 
 // Frame runs the process once on a frame. It ends in the process's time.
 func (r *Runner) Frame(ctx context.Context, object map[string]json.RawMessage) (answer map[string]any, bad *Bad) {
-	env := map[string]any{}
-	if bad := r.endpoint.Def.inputs(object, env); bad != nil {
-		return nil, bad
-	}
-	out, bad := r.run(ctx, OnFrame, env, 0)
+	out, bad := r.run(ctx, OnFrame, 0, func(env map[string]any) *Bad { return r.endpoint.Def.inputs(object, env) })
 	if bad != nil {
 		return nil, bad
 	}
@@ -139,7 +135,7 @@ func (d *Definition) inputs(object map[string]json.RawMessage, env map[string]an
 		raw, ok := object[in.Name]
 		if !ok || in.Optional && string(raw) == "null" {
 			if !in.Optional {
-				return &Bad{MissingInput, "the input " + in.Name + " is missing; it is a " + string(in.Type), in.Name}
+				return &Bad{MissingInput, "the input " + in.Name + " is missing; it is " + some(string(in.Type)), in.Name}
 			}
 			env[in.Name] = d.defaults[in.Name]
 			continue
@@ -150,7 +146,7 @@ func (d *Definition) inputs(object map[string]json.RawMessage, env map[string]an
 		}
 		v, ok = fit(v, in.Type)
 		if !ok {
-			return &Bad{WrongType, "the input " + in.Name + " is not a " + string(in.Type), in.Name}
+			return &Bad{WrongType, "the input " + in.Name + " is not " + some(string(in.Type)), in.Name}
 		}
 		env[in.Name] = v
 	}
@@ -182,12 +178,8 @@ func (d *Definition) inputNames() string {
 
 // Trigger runs the process on something else. A nil push is nothing to say.
 func (r *Runner) Trigger(ctx context.Context, t Trigger) (push map[string]any, bad *Bad) {
-	env := map[string]any{}
 	switch t.On {
-	case OnConnect, OnDisconnect, OnTyping:
-		env["from"] = profileValue(t.From)
-	case OnMessage:
-		env["from"], env["message"] = profileValue(t.From), messageValue(t)
+	case OnConnect, OnDisconnect, OnTyping, OnMessage:
 	default:
 		return nil, &Bad{Code: ProcessFailed, Message: "a connection has no such trigger"}
 	}
@@ -198,7 +190,13 @@ func (r *Runner) Trigger(ctx context.Context, t Trigger) (push map[string]any, b
 		r.s.loop(r.endpoint.Process, t.On, r.endpoint.gate)
 		return nil, failed()
 	}
-	out, bad := r.run(ctx, t.On, env, t.Hops)
+	out, bad := r.run(ctx, t.On, t.Hops, func(env map[string]any) *Bad {
+		env["from"] = profileValue(t.From)
+		if t.On == OnMessage {
+			env["message"] = messageValue(t)
+		}
+		return nil
+	})
 	if bad != nil || !out.replied {
 		return nil, bad
 	}
@@ -218,17 +216,21 @@ func messageValue(t Trigger) any {
 }
 
 // run runs one thing for the connection, and keeps what it leaves.
-func (r *Runner) run(ctx context.Context, on string, env map[string]any, hops int) (outcome, *Bad) {
+func (r *Runner) run(ctx context.Context, on string, hops int, fill func(env map[string]any) *Bad) (outcome, *Bad) {
 	r.state.mu.Lock()
 	defer r.state.mu.Unlock()
-	env["user"], env["session"] = r.user, r.session
 	e := r.endpoint
 	j := job{
-		process: e.Process, def: e.Def, gate: e.gate, on: on, env: env, vars: r.state.vars, hops: hops,
+		process: e.Process, def: e.Def, gate: e.gate, on: on, fill: fill, vars: r.state.vars, hops: hops,
+		env:  map[string]any{"user": r.user, "session": r.session},
 		from: r.from(), url: e.URL, except: r.who.Key,
 	}
 	out, err := r.s.perform(ctx, j)
-	if err != nil {
+	var refused *badError
+	switch {
+	case errors.As(err, &refused):
+		return outcome{}, refused.bad
+	case err != nil:
 		return outcome{}, r.s.failure(ctx, j, err)
 	}
 	r.state.vars = out.vars
@@ -245,6 +247,11 @@ func (r *Runner) from() account.Profile {
 func failed() *Bad { return &Bad{Code: ProcessFailed, Message: "the process could not do this"} }
 
 func timedOut() *Bad { return &Bad{Code: ProcessTimeout, Message: "the process took too long"} }
+
+// badError is a frame that is wrong, found before any rule was looked at.
+type badError struct{ bad *Bad }
+
+func (e *badError) Error() string { return e.bad.Message }
 
 // failure says what a run's error is to the other end, and logs it where it is
 // the process's.

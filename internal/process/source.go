@@ -118,7 +118,7 @@ type jsonReader struct {
 // next reads a token and says where it begins.
 func (r *jsonReader) next() (t json.Token, line, column int, err error) {
 	from := int(r.d.InputOffset())
-	for from < len(r.source) && bytes.IndexByte([]byte(" \t\r\n,:"), r.source[from]) >= 0 {
+	for from < len(r.source) && strings.IndexByte(" \t\r\n,:", r.source[from]) >= 0 {
 		from++
 	}
 	for ; r.at < from; r.at++ {
@@ -238,8 +238,9 @@ func (t *tracer) begin() bool {
 		}
 		t.column = max(0, t.indent)
 		return t.indent >= 0
+	default:
+		return true
 	}
-	return true
 }
 
 func blank(l []rune) bool { return strings.TrimSpace(string(l)) == "" }

@@ -184,7 +184,7 @@ func (a *action) shown() ActionShown {
 	case t.feed:
 		s.To = "feed"
 	case t.group != 0:
-		s.To = "room/" + (&machine{}).written(int(t.group)) //nolint:gosec // ids stay below 2^53
+		s.To = "room/" + (&machine{}).written(int(t.group))
 	default:
 		s.To = "endpoint"
 	}

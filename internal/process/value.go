@@ -358,3 +358,16 @@ func typeOf(v any) string {
 	}
 	return "unknown"
 }
+
+// someOf names a value's type in a sentence.
+func someOf(v any) string { return some(typeOf(v)) }
+
+func some(word string) string {
+	switch word {
+	case "nil", "unknown":
+		return word
+	case "integer", "object", "any":
+		return "an " + word
+	}
+	return "a " + word
+}
