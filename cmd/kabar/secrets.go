@@ -22,7 +22,7 @@ func secret(folder, name string) (string, error) {
 
 // secretOf reads a secret of the data folder, and makes it at the first start:
 // a file that only its owner can read.
-func secretOf(folder, name string, make func() string) (string, error) {
+func secretOf(folder, name string, fresh func() string) (string, error) {
 	path := filepath.Join(folder, name)
 	b, err := os.ReadFile(path) //nolint:gosec // in the operator's own folder
 	if err == nil {
@@ -35,7 +35,7 @@ func secretOf(folder, name string, make func() string) (string, error) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	text := make()
+	text := fresh()
 	f, err := os.OpenFile(path+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) //nolint:gosec // in the operator's own folder
 	if err != nil {
 		return "", err

@@ -34,7 +34,7 @@ func tell(h *hook, seq uint64, fails bool) {
 	if fails {
 		h.next = time.Time{}
 	}
-	f := said(seq, int(seq)) //nolint:gosec // small
+	f := said(seq, int(seq))
 	h.hear(f, f.id, []byte(f.text))
 }
 

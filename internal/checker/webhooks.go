@@ -82,7 +82,7 @@ func (w *webhooks) setup(ctx context.Context) error {
 
 func (w *webhooks) prepare() {
 	for n, h := range w.hooks {
-		w.receivers = append(w.receivers, h.receiver, h.instance.subscriber(fmt.Sprintf("subscriber of instance %s", h.instance.name), manners(n), ""))
+		w.receivers = append(w.receivers, h.receiver, h.instance.subscriber("subscriber of instance "+h.instance.name, manners(n), ""))
 		for number := range max(1, w.o.Publishers/4) {
 			p := h.instance.post(number, func(r *rand.Rand) int { return 1 + r.IntN(4) })
 			p.pause = hookPause

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -95,7 +96,7 @@ func TestASessionEndsWithEitherOfTheTwoItRestsOn(t *testing.T) {
 	}
 	ends("login/1")
 	eventually(t, "the end", func() bool { return two.closed == "4001 the login or token has ended" })
-	h.Close(func(_, n int) (uint16, string) { return 1001, fmt.Sprint(n) })
+	h.Close(func(_, n int) (uint16, string) { return 1001, strconv.Itoa(n) })
 	if two.closed != "1001 2" {
 		t.Fatalf("of two sessions: %s", two.closed)
 	}
@@ -145,7 +146,7 @@ func TestACursorReadsEverythingOnceInOrder(t *testing.T) {
 	for _, ring := range []int{-1, 0} {
 		h, l := setup(t, hub.Options{Ring: ring})
 		for i := range 300 {
-			l.say(fmt.Sprint(i), 0, "instance/1")
+			l.say(strconv.Itoa(i), 0, "instance/1")
 		}
 		c, err := h.Cursor(t.Context(), "instance/1", 100)
 		if err != nil {
@@ -153,7 +154,7 @@ func TestACursorReadsEverythingOnceInOrder(t *testing.T) {
 		}
 		go func() {
 			for i := 300; i < 1000; i++ {
-				l.say(fmt.Sprint(i), 0, "instance/1")
+				l.say(strconv.Itoa(i), 0, "instance/1")
 			}
 		}()
 		for seq := uint64(101); seq <= 1000; {

@@ -223,7 +223,7 @@ func TestCheckBounds(t *testing.T) {
 		"aliases":         "a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nprocess: *c\nrules: []",
 		"many faults":     in("  - publish: { data: [" + strings.Repeat("x, ", 20000) + "y] }"),
 		"many lines":      in("  - publish:\n      data:\n" + strings.Repeat("      - é x\n", 4000)),
-		"many patterns":   in("  - set:\n" + many("      a%d: m matches '(a|b){200}'\n", 1500) + "    when: x"),
+		"many patterns":   in("  - set:\n" + numbered("      a%d: m matches '(a|b){200}'\n", 1500) + "    when: x"),
 		"utf-8":           "process: a\nrules: \xff",
 		"nul":             "process: \x00",
 		"tag":             "process: !!binary aGk=\nrules: !foo x",
@@ -240,8 +240,8 @@ func TestCheckBounds(t *testing.T) {
 	}
 }
 
-// many is a format with 0, 1, 2, …
-func many(format string, n int) string {
+// numbered is a format with 0, 1, 2, …
+func numbered(format string, n int) string {
 	var b strings.Builder
 	for i := range n {
 		fmt.Fprintf(&b, format, i)

@@ -9,7 +9,7 @@ import (
 
 // executors is how many triggers of one endpoint are carried out at a time. It
 // has them for itself: a process that is slow delays its own people.
-const executors = 0
+const executors = 16
 
 // lane is one endpoint's connections, and what is to be carried out for them.
 type lane struct {
