@@ -240,7 +240,7 @@ func TestCheckBounds(t *testing.T) {
 	}
 }
 
-// numbered is a format with 0, 1, 2, …
+// numbered is a format with the numbers from 0 to n.
 func numbered(format string, n int) string {
 	var b strings.Builder
 	for i := range n {
