@@ -225,7 +225,8 @@ func (s *server) acceptor(path string) ws.Acceptor {
 func (s *server) reserved(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "", "api", "auth", "demo", "docs", "instance", "invite", "setup", "socket", "try", "v1", "webhook", "websocket", "ws", "x":
+	case "", "_console", "_feed", ".well-known", "api", "asyncapi.json", "auth", "demo", "docs", "favicon.ico", "healthz", "instance", "invite",
+		"metrics", "openapi.json", "readyz", "robots.txt", "setup", "socket", "try", "v1", "webhook", "websocket", "ws", "x":
 		return true
 	}
 	if s.routes.sockets[path] != nil {

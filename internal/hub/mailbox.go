@@ -38,7 +38,7 @@ func (b *mailbox) put(its ...item) bool {
 	b.mu.Lock()
 	for _, it := range its {
 		if it.message != nil {
-			if b.count >= b.most {
+			if b.count >= b.most || it.seq == 0 && b.count >= b.most/2 { // what is told must not crowd out what is kept
 				if it.seq > 0 {
 					if b.behind == nil {
 						b.behind = map[string]uint64{}

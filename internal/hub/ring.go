@@ -12,10 +12,18 @@ type ring struct {
 	budget int // static
 
 	mu     sync.RWMutex
-	topics map[string][]*journal.Message // guarded by mu; each without a hole, oldest first
-	order  []held                        // guarded by mu; oldest first
-	gone   int                           // guarded by mu; how many of order are dropped already
-	bytes  int                           // guarded by mu
+	topics map[string]newest // guarded by mu
+	order  []held            // guarded by mu; oldest first
+	gone   int               // guarded by mu; how many of order are dropped already
+	bytes  int               // guarded by mu
+}
+
+// newest are a topic's messages up to the number last, without a hole. The
+// numbers are counted from there: looking for one in each message would make a
+// message with many entries cost their square.
+type newest struct {
+	messages []*journal.Message // oldest first
+	last     uint64
 }
 
 type held struct {
@@ -23,8 +31,11 @@ type held struct {
 	size  int
 }
 
+// perEntry is about what a place in a topic takes beside the message.
+const perEntry = 60
+
 func newRing(budget int) *ring {
-	return &ring{budget: budget, topics: map[string][]*journal.Message{}}
+	return &ring{budget: budget, topics: map[string]newest{}}
 }
 
 // add keeps a message in each of its topics, and drops the oldest over budget.
@@ -37,11 +48,11 @@ func (r *ring) add(ms []*journal.Message) {
 	for _, m := range ms {
 		for _, e := range m.Entries {
 			kept := r.topics[e.Topic]
-			if n := len(kept); n > 0 && kept[n-1].Seq(e.Topic) != e.Seq-1 {
-				kept = nil // a hole: what is held must be without one
+			if kept.last != e.Seq-1 {
+				kept.messages = nil // a hole: what is held must be without one
 			}
-			size := len(m.Data) + 200
-			r.topics[e.Topic] = append(kept, m)
+			r.topics[e.Topic] = newest{append(kept.messages, m), e.Seq}
+			size := perEntry + (len(m.Data)+200)/len(m.Entries)
 			r.order = append(r.order, held{e.Topic, size})
 			r.bytes += size
 		}
@@ -51,9 +62,9 @@ func (r *ring) add(ms []*journal.Message) {
 		r.order[r.gone] = held{}
 		r.gone++
 		r.bytes -= h.size
-		if kept := r.topics[h.topic]; len(kept) > 1 {
-			kept[0] = nil
-			r.topics[h.topic] = kept[1:]
+		if kept := r.topics[h.topic]; len(kept.messages) > 1 {
+			kept.messages[0] = nil
+			r.topics[h.topic] = newest{kept.messages[1:], kept.last}
 		} else {
 			delete(r.topics, h.topic)
 		}
@@ -70,13 +81,10 @@ func (r *ring) read(topic string, after uint64, limit int) []*journal.Message {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	kept := r.topics[topic]
-	if len(kept) == 0 {
+	n := uint64(len(kept.messages))
+	if after >= kept.last || kept.last-after > n {
 		return nil
 	}
-	first := kept[0].Seq(topic)
-	if after+1 < first || after+1-first >= uint64(len(kept)) {
-		return nil
-	}
-	kept = kept[after+1-first:]
-	return append([]*journal.Message(nil), kept[:min(limit, len(kept))]...)
+	ms := kept.messages[n-(kept.last-after):]
+	return append([]*journal.Message(nil), ms[:min(limit, len(ms))]...)
 }

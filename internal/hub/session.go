@@ -31,6 +31,7 @@ type Session struct {
 	closed  atomic.Bool
 	slow    atomic.Bool // fell back from live
 	index   int         // in group.sessions; owned by the shard
+	told    uint64      // of what its topic told, it was sent this much before it was live; owned by the shard
 }
 
 // A session is live, or it is catching up: reading, or waiting for its

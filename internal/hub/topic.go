@@ -28,6 +28,7 @@ type topic struct {
 	leaving  *time.Timer // since the last session went, nil otherwise
 
 	pending []heard // heard, not yet on its way
+	told    uint64  // how much was told so far
 	active  bool    // in the shard's list of those with something to deliver
 	job     job
 }
@@ -35,6 +36,7 @@ type topic struct {
 type heard struct {
 	message *journal.Message
 	seq     uint64 // 0: not kept
+	told    uint64 // the count of what was told, 0 of all else
 }
 
 // group is the live sessions of one format.
@@ -50,9 +52,10 @@ type job struct {
 	messages []heard
 	first    uint64 // the numbers among messages, 0 where none has one
 	last     uint64
-	group    int // where the next slice begins
-	session  int //
-	bound    int // sessions of the group that were there when it began
+	told     uint64 // the least count among them, 0 where none was told
+	group    int    // where the next slice begins
+	session  int    //
+	bound    int    // sessions of the group that were there when it began
 	buffers
 }
 
@@ -84,10 +87,15 @@ func (t *topic) hear(m *journal.Message, seq uint64) {
 		}
 		t.head = seq
 	}
-	if len(t.groups) == 0 || seq == 0 && len(t.pending) >= maxPending {
+	t.await(heard{message: m, seq: seq})
+}
+
+// await puts a message in line for its delivery.
+func (t *topic) await(h heard) {
+	if len(t.groups) == 0 || h.seq == 0 && len(t.pending) >= maxPending {
 		return
 	}
-	t.pending = append(t.pending, heard{m, seq})
+	t.pending = append(t.pending, h)
 	t.activate()
 }
 
@@ -96,7 +104,8 @@ func (t *topic) hear(m *journal.Message, seq uint64) {
 // many it says something to, where that is asked.
 func (t *topic) tell(m *journal.Message, count bool) (n int) {
 	excepted := func(s *Session) bool { return m.Except != 0 && m.Except == s.Key }
-	t.hear(m, 0)
+	t.told++
+	t.await(heard{message: m, told: t.told})
 	for s := range t.lagging {
 		if frame := s.Format.Append(nil, m, 0); !excepted(s) && len(frame) > 0 && s.Conn.Send(frame) {
 			n++
@@ -214,7 +223,7 @@ func (t *topic) goLive(s *Session) {
 		g = &group{format: s.Format}
 		t.groups = append(t.groups, g)
 	}
-	s.index = len(g.sessions)
+	s.index, s.told = len(g.sessions), t.told
 	g.sessions = append(g.sessions, s)
 	s.state.Store(live)
 	s.group.Store(g)
@@ -313,6 +322,9 @@ func (t *topic) begin() bool {
 			}
 			j.last = h.seq
 		}
+		if h.told != 0 && j.told == 0 {
+			j.told = h.told
+		}
 		if e := h.message.Except; e != 0 && !slices.Contains(j.excepts, e) {
 			j.excepts = append(j.excepts, e)
 		}
@@ -345,11 +357,11 @@ func (t *topic) send(g *group, s *Session) {
 	j := &t.job
 	pos := s.pos.Load()
 	frames := t.shard.frames[:0]
-	if (j.first == 0 || pos < j.first) && !(s.Key != 0 && slices.Contains(j.excepts, s.Key)) {
+	if (j.first == 0 || pos < j.first) && (j.told == 0 || s.told < j.told) && !(s.Key != 0 && slices.Contains(j.excepts, s.Key)) {
 		frames = append(frames, j.joined)
 	} else {
 		for i, h := range j.messages {
-			if len(j.frames[i]) > 0 && (h.seq == 0 || h.seq > pos) && (h.message.Except == 0 || h.message.Except != s.Key) {
+			if len(j.frames[i]) > 0 && (h.seq == 0 || h.seq > pos) && (h.told == 0 || h.told > s.told) && (h.message.Except == 0 || h.message.Except != s.Key) {
 				frames = append(frames, j.frames[i])
 			}
 		}
