@@ -66,11 +66,11 @@ func (s *server) prove(ctx context.Context, email string) error {
 			break
 		}
 	}
-	_, u, l, _, err := s.accounts.LoginByCode(ctx, account.CodeLogin{Email: email, Code: code, Gateway: "demo"})
+	_, _, l, _, err := s.accounts.LoginByCode(ctx, account.CodeLogin{Email: email, Code: code, Gateway: "demo"})
 	if err != nil {
 		return err
 	}
-	if err := s.accounts.SetPassword(ctx, u.ID, "", demoPassword); err != nil {
+	if err := s.accounts.SetPassword(ctx, l, "", demoPassword); err != nil {
 		return err
 	}
 	return s.accounts.Logout(ctx, l)

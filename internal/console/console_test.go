@@ -52,7 +52,7 @@ func (s *site) ask(t *testing.T, method, path, body string, headers ...string) *
 	return w
 }
 
-var part = regexp.MustCompile(`(?:src|href)="([^"#]+)"|from "\./([^"]+)"`)
+var part = regexp.MustCompile(`<(?:link|script|img)[^>]* (?:src|href)="([^"#]+)"|from "\./([^"]+)"`)
 
 // TestPagesAreWhole: every part that a page names is there, is of our own, and
 // stands under the policy.

@@ -34,7 +34,7 @@ export const texts = {
     send: "Send", message: "Message", line: "A line to everybody", chat: "Chat", friend: "Friend", post: "Post",
     like: "Like the post", likes: "Likes", markRead: "Mark as read", find: "Find", people: "Find people", whoToFind: "Name",
     endpoint: "Endpoint", inputs: "Inputs", noInputs: "It wants no inputs: send as it is.", typing: "Typing", guestName: "Your name, if you like",
-    token: "Instance token", tokenHint: "The demo printed it.", names: "Events (a,b or *)", state: "First the last state",
+    token: "Instance token", tokenHint: "The demo printed it.", names: "Events (a,b or *)", state: "First the last state", byWebhook: "By webhook",
     event: "Event", data: "Data", post_event: "Post",
 
     idle: "Not connected", notConnected: "Not connected", connecting: "Connecting …", open: "Connected",
@@ -92,7 +92,7 @@ export const texts = {
     send: "Kirim", message: "Pesan", line: "Pesan untuk semua", chat: "Obrolan", friend: "Teman", post: "Kiriman",
     like: "Sukai kiriman", likes: "Suka", markRead: "Tandai dibaca", find: "Cari", people: "Cari orang", whoToFind: "Nama",
     endpoint: "Titik akhir", inputs: "Masukan", noInputs: "Tanpa masukan: kirim saja.", typing: "Mengetik", guestName: "Nama Anda, kalau mau",
-    token: "Token instans", tokenHint: "Sudah dicetak oleh demo.", names: "Peristiwa (a,b atau *)", state: "Mulai dari keadaan terakhir",
+    token: "Token instans", tokenHint: "Sudah dicetak oleh demo.", names: "Peristiwa (a,b atau *)", state: "Mulai dari keadaan terakhir", byWebhook: "Lewat webhook",
     event: "Peristiwa", data: "Data", post_event: "Kirim",
 
     idle: "Belum terhubung", notConnected: "Tidak terhubung", connecting: "Menghubungkan …", open: "Terhubung",

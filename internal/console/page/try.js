@@ -39,7 +39,7 @@ $("all").addEventListener("click", () => {
 
 draw();
 document.addEventListener("panels", draw);
-$("demo-hint").hidden = demo !== "true";
+$("demo-hint").hidden = $("events-hook").hidden = demo !== "true";
 $("events-hint").hidden = demo !== "true" || Boolean(given.token);
 if (publish !== "anyone") tell($("feed-hint"), publish === "nobody" ? "nobodySpeaks" : "accountsSpeak");
 bot.load();
