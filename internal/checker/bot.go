@@ -32,9 +32,9 @@ type bot struct {
 const (
 	botURL = "/checker/echo"
 	// What is heard is followed event by event, and must keep up.
-	firstPause = 50 * time.Millisecond
-	burst      = 100 // events in a post, so that a process has many before it
-	burstPause = 1500 * time.Millisecond
+	firstPause = 100 * time.Millisecond
+	burst      = 60 // events in a post, so that a process has many before it
+	burstPause = 2 * time.Second
 )
 
 func newBot(k *kit) *bot {
@@ -246,10 +246,9 @@ func (b *bot) listener(n int) *receiver {
 
 // history reads what is kept of the instances, and of the endpoint's topic.
 func (b *bot) history(ctx context.Context) error {
-	for _, e := range []*emitter{b.told, b.first, b.second, b.third} {
-		if err := e.history(ctx); err != nil {
-			return err
-		}
+	all := []*emitter{b.told, b.first, b.second, b.third}
+	if err := together(all, func(e *emitter) error { return e.history(ctx) }); err != nil {
+		return err
 	}
 	topic := "bot" + botURL
 	rec := b.told.ledger.record("the history of "+topic, topic)

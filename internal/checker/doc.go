@@ -9,5 +9,6 @@
 //
 // The account of what was said is in ledger.go, one receiver's view in
 // record.go, the killing in run.go and server.go, and each gateway's dialect
-// in the file of its name.
+// in the file of its name. What the server calls by itself stands here, too:
+// webhooks' receivers in hook.go, a process's other host in asked.go.
 package checker

@@ -328,13 +328,28 @@ func (r *run) history(ctx context.Context) error {
 	if err := r.server.up(ctx); err != nil {
 		return err
 	}
-	for _, g := range r.gateways {
+	err := together(r.gateways, func(g gateway) error {
 		if err := g.history(ctx); err != nil {
 			return fmt.Errorf("%s: the history cannot be read: %w", g.said().found.name, err)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	r.say("the history is read")
 	return r.server.stop()
+}
+
+// together does one thing with all of them at the same time.
+func together[T any](all []T, do func(T) error) error {
+	var group sync.WaitGroup
+	errs := make([]error, len(all))
+	for i, one := range all {
+		group.Go(func() { errs[i] = do(one) })
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }
 
 // report says what came of it. What is missing counts only where the run came

@@ -97,11 +97,7 @@ func (w *webhooks) history(ctx context.Context) error {
 	for _, h := range w.hooks {
 		h.settle()
 	}
-	for _, h := range w.hooks {
-		if err := h.instance.history(ctx); err != nil {
-			return err
-		}
-	}
+	err := together(w.hooks, func(h *hook) error { return h.instance.history(ctx) })
 	pause(ctx, time.Second) // for what comes once too often
-	return nil
+	return err
 }

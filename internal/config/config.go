@@ -105,7 +105,7 @@ type Relay struct {
 type Bot struct {
 	Frame       Size          `name:"frame" default:"64KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
 	SessionIdle time.Duration `name:"session-idle" default:"1h" min:"1m" help:"A login at /auth that is not used for so long ends. Frames are use."`
-	Timeout     time.Duration `name:"timeout" default:"5s" min:"100ms" max:"1m" help:"How long one run of a process may take."`
+	Timeout     time.Duration `name:"timeout" default:"5s" min:"100ms" max:"30s" help:"How long one run of a process may take."`
 	Folder      string        `name:"folder" default:"bots" form:"folder" unit:"folder" help:"Processes that are read, checked and published at the start: its *.yaml, seen from the configuration file. It need not be there."`
 }
 
