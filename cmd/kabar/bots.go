@@ -65,9 +65,16 @@ func (s *server) publishProcesses(ctx context.Context) error {
 }
 
 func (s *server) publishProcess(ctx context.Context, def *process.Definition, source []byte) error {
+	was, err := s.processes.Get(ctx, def.Name, 0)
+	if err != nil && !errors.Is(err, process.ErrNoProcess) {
+		return err
+	}
 	version, err := s.processes.Save(ctx, def.Name, source)
 	if err != nil {
 		return err
+	}
+	if was.Published != 0 && was.Published != version {
+		s.log.Warn("the file takes the place of another version", "process", def.Name, "version", version, "instead of", was.Published)
 	}
 	if _, err := s.processes.Publish(ctx, def.Name, version); err != nil {
 		return err
