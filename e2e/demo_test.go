@@ -24,11 +24,26 @@ type demo struct {
 // demoPorts are the ports of `kabar demo`.
 var demoPorts = []string{"8080", "3000", "5050", "8084"}
 
-// demonstrate starts a demo with a command line, and reads its guide.
+// demonstrate starts a demo with a command line, on the documents' ports.
 func demonstrate(t *testing.T, line []string, hows ...how) *demo {
 	t.Helper()
 	portsFree(t)
-	d := &demo{server: &server{addr: "localhost:8080"}}
+	return began(t, "localhost:8080", line, hows...)
+}
+
+// demonstrateAnywhere starts a demo on a port of its own, so that it may run
+// beside others.
+func demonstrateAnywhere(t *testing.T) *demo {
+	t.Helper()
+	d := began(t, "", command(kabar, "demo", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data")))
+	d.addr = "localhost:" + d.sees(t, &d.out, `(?m)^relay +http://127\.0\.0\.1:(\d+),`)[1]
+	return d
+}
+
+// began starts a demo that can be reached at an address, and reads its guide.
+func began(t *testing.T, addr string, line []string, hows ...how) *demo {
+	t.Helper()
+	d := &demo{server: &server{addr: addr}}
 	d.process = start(t, line, hows...)
 	d.data = d.sees(t, &d.out, `Everything is in (\S+?)\. `)[1]
 	d.ann, d.budi = d.named(t, "ann"), d.named(t, "budi")

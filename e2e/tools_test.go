@@ -1,7 +1,9 @@
 package e2e
 
 import (
+	"encoding/json"
 	"errors"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -12,10 +14,12 @@ type npmWS struct {
 	in *lines
 }
 
-func npmSocket(t *testing.T, url string) npmWS {
+// npmSocket connects by it; a cookie may be added.
+func npmSocket(t *testing.T, url string, cookie ...string) npmWS {
 	t.Helper()
 	in := newLines(t)
-	return npmWS{start(t, command(tool(t, "node"), "testdata/clients/ws.js", npm(t, "ws"), url), in.feed), in}
+	line := append(command(tool(t, "node"), "testdata/clients/ws.js", npm(t, "ws"), url), cookie...)
+	return npmWS{start(t, line, in.feed), in}
 }
 
 func (n npmWS) send(t *testing.T, text string) {
@@ -33,7 +37,14 @@ func (n npmWS) hears(t *testing.T, text string) {
 // stays.
 func wscat(t *testing.T, url string, texts ...string) *process {
 	t.Helper()
+	return wscatWith(t, nil, url, texts...)
+}
+
+// wscatWith is wscat with more of its flags.
+func wscatWith(t *testing.T, flags []string, url string, texts ...string) *process {
+	t.Helper()
 	line := command(tool(t, "node"), npm(t, "wscat", "bin", "wscat"), "--no-color", "--connect", url, "--wait", "-1")
+	line = append(line, flags...)
 	for _, text := range texts {
 		line = append(line, "--execute", text)
 	}
@@ -48,6 +59,27 @@ func curl(t *testing.T, args ...string) string {
 		t.Fatalf("curl %s: %d %s%s", strings.Join(args, " "), code, stderr, out)
 	}
 	return out
+}
+
+// asked is call by curl.
+func asked(t *testing.T, method, url, body string, headers ...string) answer {
+	t.Helper()
+	line := []string{"--request", method, "--write-out", "\n%{http_code}"}
+	for i := 0; i < len(headers); i += 2 {
+		line = append(line, "--header", headers[i]+": "+headers[i+1])
+	}
+	if body != "" {
+		line = append(line, "--data-binary", body)
+	}
+	out := curl(t, append(line, url)...)
+	end := strings.LastIndexByte(out, '\n')
+	a := answer{text: out[:end]}
+	var err error
+	if a.code, err = strconv.Atoi(out[end+1:]); err != nil {
+		t.Fatalf("curl printed %s", out)
+	}
+	_ = json.Unmarshal([]byte(a.text), &a.json) // not every answer is JSON
+	return a
 }
 
 // curlStays starts a curl that prints what comes as it comes, without an end.

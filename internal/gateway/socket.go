@@ -58,6 +58,7 @@ func (s *Socket) Hear(ctx context.Context, more *hub.Session, from hub.Start) er
 	if more.Conn == nil {
 		more.Conn = s.Conn
 	}
+	more.Inside = true // the client is counted already
 	if err := s.edge.Hub.Subscribe(ctx, more, from); err != nil {
 		s.leave()
 		return err

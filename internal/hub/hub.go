@@ -212,7 +212,7 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error)
 	if err := h.creds.add(s); err != nil {
 		return err
 	}
-	h.counts.sessions.Add(1)
+	h.count(s, 1)
 	s.shard.box.put(item{command: func(sh *shard) { sh.subscribe(s, head) }})
 	return nil
 }
@@ -241,9 +241,16 @@ func (h *Hub) Unsubscribe(s *Session) {
 	if s.closed.Swap(true) {
 		return
 	}
-	h.counts.sessions.Add(-1)
+	h.count(s, -1)
 	h.creds.remove(s)
 	s.shard.box.put(item{command: func(sh *shard) { sh.unsubscribe(s) }})
+}
+
+// count keeps the number of connected clients.
+func (h *Hub) count(s *Session, n int64) {
+	if !s.Inside {
+		h.counts.sessions.Add(n)
+	}
 }
 
 // Close closes every session's connection with what why says for the i-th of n,

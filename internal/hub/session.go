@@ -21,6 +21,7 @@ type Session struct {
 	Ticket     string    // a second one that it rests on; "": none
 	Until      time.Time // closed with 4001 then; zero: never
 	Presence   bool      // hears who is here, who joined and who left
+	Inside     bool      // is the server's own, and no connected client: it is not counted
 	Skip       bool      // when too slow, loses what it missed instead of catching up
 
 	shard   *shard

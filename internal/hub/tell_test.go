@@ -176,6 +176,9 @@ func TestACursorReadsEverythingOnceInOrder(t *testing.T) {
 		}
 		c.Close()
 		c.Close()
+		if n := h.Stats().Sessions; n != 0 {
+			t.Fatalf("%d clients are connected", n)
+		}
 		d, err := h.Cursor(t.Context(), "instance/1", 1000)
 		if err != nil {
 			t.Fatal(err)

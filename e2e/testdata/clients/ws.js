@@ -1,10 +1,11 @@
 // A WebSocket client by npm's ws, in lines: what it is told on its input it
-// sends, and what happens it prints, each as a word and a JSON text.
+// sends, and what happens it prints, each as a word and a JSON text. A third
+// argument is the cookie that it shows.
 const WebSocket = require(process.argv[2]);
-const url = process.argv[3];
+const [url, cookie] = process.argv.slice(3);
 const print = (word, value) => console.log(word + " " + JSON.stringify(value));
 
-const ws = new WebSocket(url);
+const ws = new WebSocket(url, { headers: cookie ? { cookie } : {} });
 ws.on("open", () => print("open", ""));
 ws.on("message", (data, binary) => print(binary ? "binary" : "text", data.toString()));
 ws.on("ping", (data) => print("ping", data.toString()));

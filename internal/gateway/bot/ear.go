@@ -86,7 +86,8 @@ func (s *socket) addEar(ctx context.Context, topic string) error {
 		f.me = s.User
 	}
 	e.session = hub.Session{
-		Conn: e, Format: f, Topic: topic, Key: s.key, Credential: s.Credential, User: s.User, Name: s.Name,
+		Inside: true, // its client is counted already
+		Conn:   e, Format: f, Topic: topic, Key: s.key, Credential: s.Credential, User: s.User, Name: s.Name,
 	}
 	if err := s.g.o.Edge.Hub.Subscribe(ctx, &e.session, hub.Now()); err != nil {
 		s.deafen()
