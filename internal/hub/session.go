@@ -31,8 +31,13 @@ type Session struct {
 	drained atomic.Bool
 	closed  atomic.Bool
 	slow    atomic.Bool // fell back from live
-	index   int         // in group.sessions; owned by the shard
-	told    uint64      // of what its topic told, it was sent this much before it was live; owned by the shard
+	place   place       // while live; owned by the shard
+}
+
+// place is where a session is among the live ones of its topic.
+type place struct {
+	index int    // in group.sessions
+	told  uint64 // of what its topic told, it was sent this much before it was live
 }
 
 // A session is live, or it is catching up: reading, or waiting for its

@@ -223,7 +223,7 @@ func (t *topic) goLive(s *Session) {
 		g = &group{format: s.Format}
 		t.groups = append(t.groups, g)
 	}
-	s.index, s.told = len(g.sessions), t.told
+	s.place = place{len(g.sessions), t.told}
 	g.sessions = append(g.sessions, s)
 	s.state.Store(live)
 	s.group.Store(g)
@@ -233,13 +233,13 @@ func (t *topic) goLive(s *Session) {
 func (t *topic) remove(g *group, s *Session) {
 	s.group.Store(nil)
 	if t.job.messages != nil { // indexes stay as they are while a delivery walks over them
-		g.sessions[s.index] = nil
+		g.sessions[s.place.index] = nil
 		g.holes++
 		return
 	}
 	last := len(g.sessions) - 1
-	g.sessions[s.index] = g.sessions[last]
-	g.sessions[s.index].index = s.index
+	g.sessions[s.place.index] = g.sessions[last]
+	g.sessions[s.place.index].place.index = s.place.index
 	g.sessions[last] = nil
 	g.sessions = g.sessions[:last]
 	t.tidy()
@@ -253,7 +253,7 @@ func (t *topic) tidy() {
 			kept := g.sessions[:0]
 			for _, s := range g.sessions {
 				if s != nil {
-					s.index = len(kept)
+					s.place.index = len(kept)
 					kept = append(kept, s)
 				}
 			}
@@ -357,11 +357,11 @@ func (t *topic) send(g *group, s *Session) {
 	j := &t.job
 	pos := s.pos.Load()
 	frames := t.shard.frames[:0]
-	if (j.first == 0 || pos < j.first) && (j.told == 0 || s.told < j.told) && !(s.Key != 0 && slices.Contains(j.excepts, s.Key)) {
+	if (j.first == 0 || pos < j.first) && (j.told == 0 || s.place.told < j.told) && !(s.Key != 0 && slices.Contains(j.excepts, s.Key)) {
 		frames = append(frames, j.joined)
 	} else {
 		for i, h := range j.messages {
-			if len(j.frames[i]) > 0 && (h.seq == 0 || h.seq > pos) && (h.told == 0 || h.told > s.told) && (h.message.Except == 0 || h.message.Except != s.Key) {
+			if len(j.frames[i]) > 0 && (h.seq == 0 || h.seq > pos) && (h.told == 0 || h.told > s.place.told) && (h.message.Except == 0 || h.message.Except != s.Key) {
 				frames = append(frames, j.frames[i])
 			}
 		}
