@@ -37,7 +37,7 @@ var (
 	ErrMailCodeUnknown  = status.Errorf(status.NotFound, "MAIL_CODE_UNKNOWN", "no code was asked for with this address")
 	ErrMailCodeWrong    = status.Errorf(status.Invalid, "MAIL_CODE_WRONG", "this is not the code that was mailed")
 	ErrMailCodeExpired  = status.Errorf(status.Invalid, "MAIL_CODE_EXPIRED", "this code has expired or was used already; ask for a new one")
-	ErrTooManyMailCodes = status.Errorf(status.TooMany, "TOO_MANY_MAIL_CODES", "too many codes were asked for or tried with this address; try again in ten minutes")
+	ErrTooManyMailCodes = status.Errorf(status.TooMany, "TOO_MANY_MAIL_CODES", "too many codes were asked for or tried with this address; try again in ten minutes, or tomorrow")
 
 	ErrTicketInvalid = status.Errorf(status.Unauthenticated, "TICKET_INVALID", "this socket id is unknown, was replaced, or its login has ended; ask for a new one")
 	ErrHandleTaken   = status.Errorf(status.Conflict, "HANDLE_TAKEN", "somebody has this handle already; choose another")

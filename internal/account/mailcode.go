@@ -24,22 +24,26 @@ type MailCode struct {
 	Tries int       // of this code
 	Sends int       // since Since
 	Since time.Time // when sends began to be counted
+
+	DaySends int       // since Day
+	Day      time.Time // when those of a day began to be counted
 }
 
 const (
 	mailCodeTTL   = 10 * time.Minute
 	mailCodeTries = 5
-	mailCodeSends = 3 // in mailCodeTTL
+	mailCodeSends = 3  // in mailCodeTTL
+	mailCodeDaily = 10 // in a day: who guesses for weeks gets few tries, and nobody's mailbox is filled
 
 	mailTimeout = 10 * time.Second
 	maxMailing  = 16 // mails under way at once: each holds a connection
 )
 
-// within says whether at lies in the ten minutes from since. A clock that was
-// set back must not make ten minutes of a day.
-func within(since, at time.Time) bool {
+// within says whether at lies in the time from since. A clock that was set back
+// must not make ten minutes of a day.
+func within(d time.Duration, since, at time.Time) bool {
 	age := at.Sub(since)
-	return age > -time.Minute && age < mailCodeTTL
+	return age > -time.Minute && age < d
 }
 
 // newMailCode has six digits of which the first is not 0: a client that takes
@@ -97,14 +101,18 @@ func (s *Service) MailCode(ctx context.Context, r CodeRequest) (string, error) {
 			return nil, err
 		}
 		now := s.now()
-		if !within(c.Since, now) {
+		if !within(mailCodeTTL, c.Since, now) {
 			c.Since, c.Sends = now, 0
 		}
-		if c.Sends >= mailCodeSends {
+		if !within(24*time.Hour, c.Day, now) {
+			c.Day, c.DaySends = now, 0
+		}
+		if c.Sends >= mailCodeSends || c.DaySends >= mailCodeDaily {
 			s.mailCodesRefused.Add(1)
 			return nil, ErrTooManyMailCodes
 		}
 		c.Sends++
+		c.DaySends++
 		c.Made, c.Tries, c.Hash = now, 0, s.mailCodeHash(email, now, code)
 		return nil, t.SetMailCode(background, email, c)
 	})
@@ -203,7 +211,7 @@ func (s *Service) tryMailCode(t Tx, email, code string) (refused, err error) {
 		return nil, err
 	case !ok:
 		return ErrMailCodeUnknown, nil
-	case len(c.Hash) == 0 || !within(c.Made, s.now()):
+	case len(c.Hash) == 0 || !within(mailCodeTTL, c.Made, s.now()):
 		return ErrMailCodeExpired, nil
 	case c.Tries >= mailCodeTries:
 		s.mailCodesRefused.Add(1)

@@ -113,11 +113,11 @@ func TestTheFirstProofEndsWhatWasPrepared(t *testing.T) {
 	ann := w.user("ann")
 	token, l := w.login("ann")
 	oneTime, _ := w.Issue(l)
-	ticket, _, err := w.OpenTicket(t.Context(), l, false)
+	ticket, _, err := w.OpenTicket(t.Context(), l, 0, false)
 	if err != nil || ann.Proven {
 		t.Fatalf("%+v, %v", ann, err)
 	}
-	newToken, u, _, first, err := w.LoginByCode(t.Context(), account.CodeLogin{Email: ann.Email, Code: w.mailCode(p, ann.Email)})
+	newToken, u, newLogin, first, err := w.LoginByCode(t.Context(), account.CodeLogin{Email: ann.Email, Code: w.mailCode(p, ann.Email)})
 	if err != nil || first || u.ID != ann.ID || !u.Proven || u.Password != "" || u.Handle != "ann" {
 		t.Fatalf("%+v first %v, %v", u, first, err)
 	}
@@ -130,7 +130,7 @@ func TestTheFirstProofEndsWhatWasPrepared(t *testing.T) {
 	_, _, _, err = w.Login(t.Context(), account.LoginRequest{Name: "ann", Password: password})
 	wantErr(t, err, account.ErrWrongPassword)
 	// Nor can it be set again by who was on the way when it was taken.
-	wantErr(t, w.SetPassword(t.Context(), ann.ID, password, "another horse"), account.ErrWrongPassword)
+	wantErr(t, w.SetPassword(t.Context(), l, password, "another horse"), account.ErrWrongPassword)
 	if ms := w.inbox(ann.ID); len(ms) != 1 || ms[0].Ends != account.LoginCredential(l.ID) {
 		t.Fatalf("said %+v", ms)
 	}
@@ -138,7 +138,7 @@ func TestTheFirstProofEndsWhatWasPrepared(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A password that the owner sets stays.
-	if err := w.SetPassword(t.Context(), ann.ID, "", password); err != nil {
+	if err := w.SetPassword(t.Context(), newLogin, "", password); err != nil {
 		t.Fatal(err)
 	}
 	kept, _ := w.login("ann")
@@ -214,6 +214,35 @@ func TestThreeMailsInTenMinutes(t *testing.T) {
 	w.later(10 * time.Minute)
 	if err := w.try("ann@example.org", w.mailCode(p, "ann@example.org")); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestTenMailsADay(t *testing.T) {
+	p := &postman{}
+	folder := t.TempDir()
+	w := start(t, folder, account.Options{Mailer: p})
+	const email = "ann@example.org"
+	for range 10 {
+		if err := w.try(email, w.mailCode(p, email)); err != nil {
+			t.Fatal(err)
+		}
+		w.later(time.Hour)
+	}
+	refused := func() {
+		t.Helper()
+		_, err := w.MailCode(t.Context(), account.CodeRequest{Email: email})
+		wantErr(t, err, account.ErrTooManyMailCodes)
+	}
+	refused()
+	w.mailCode(p, "bob@example.org")
+	w.stop()
+	ahead := w.ahead.Load()
+	w = start(t, folder, account.Options{Mailer: p})
+	w.later(time.Duration(ahead) + 13*time.Hour) // 23 hours after the first
+	refused()
+	w.later(time.Hour)
+	if err := w.try(email, w.mailCode(p, email)); err != nil {
+		t.Fatal("the next day:", err)
 	}
 }
 

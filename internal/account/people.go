@@ -30,21 +30,23 @@ func (s *Service) SetHandle(ctx context.Context, user uint64, handle string) (Us
 
 // SetPassword changes the password, or gives one to who has none. The old one
 // is needed where there is one, "" where there is none, and guessing is bounded.
-func (s *Service) SetPassword(ctx context.Context, user uint64, old, replacement string) error {
+// It is the login that may: one that ended while it was asking may not, since
+// what ended it may have given the account to somebody else.
+func (s *Service) SetPassword(ctx context.Context, l Login, old, replacement string) error {
 	if err := checkPassword(replacement); err != nil {
 		return err
 	}
-	u, err := s.User(ctx, user)
+	u, err := s.User(ctx, l.User)
 	if err != nil {
 		return err
 	}
 	if u.Password == "" && old != "" {
-		return ErrWrongPassword // it was taken away, and not from the one who asks here
+		return ErrWrongPassword
 	}
 	if u.Password != "" {
 		// Not the bound of logging in: who guesses from outside must not keep
 		// the owner from changing it.
-		account := string(hashOf("user " + strconv.FormatUint(user, 10)))
+		account := string(hashOf("user " + strconv.FormatUint(u.ID, 10)))
 		if !s.passwords.Take(account, s.o.Now()) {
 			return ErrTooManyPasswords
 		}
@@ -62,14 +64,17 @@ func (s *Service) SetPassword(ctx context.Context, user uint64, old, replacement
 	if err != nil {
 		return err
 	}
-	_, err = s.edit(ctx, user, func(_ Tx, u *User) error {
+	return s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
+		u, _, err := s.live(t.Login(background, l.ID))
+		if err != nil {
+			return nil, err
+		}
 		if u.Password != checked { // changed while it was being checked
-			return ErrWrongPassword
+			return nil, ErrWrongPassword
 		}
 		u.Password = hash
-		return nil
+		return nil, t.SetUser(background, u)
 	})
-	return err
 }
 
 const (
@@ -83,16 +88,6 @@ func page(limit int) int {
 		return maxPage
 	}
 	return limit
-}
-
-// Search finds people by the beginning of their handle or a part of their
-// display name, handles first; not who is suspended.
-func (s *Service) Search(ctx context.Context, q string, limit int) ([]User, error) {
-	key := nameKey(q)
-	if key == "" || len(key) > maxQuery || !utf8.ValidString(q) {
-		return nil, nil
-	}
-	return s.o.Store.SearchUsers(ctx, key, page(limit))
 }
 
 // Users is for the administrator: everybody with an id after one whose handle,

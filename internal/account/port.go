@@ -30,15 +30,15 @@ type Reader interface {
 
 	// LoginByTicket returns the login that has this ticket, with its user.
 	LoginByTicket(ctx context.Context, hash []byte) (u User, l Login, t Ticket, ok bool, err error)
-	// TicketsOf returns the tickets of a user's logins.
+	// TicketsOf returns the tickets of a user's logins. LastTicket is the one
+	// that a login has, or had last.
 	TicketsOf(ctx context.Context, user uint64) ([]Ticket, error)
+	LastTicket(ctx context.Context, login uint64) (t Ticket, ok bool, err error)
 	// MailCode is what was last mailed to an address.
 	MailCode(ctx context.Context, key string) (c MailCode, ok bool, err error)
 
-	// SearchUsers finds the unsuspended whose handle begins with key or whose
-	// display name has it, handles first. UsersAfter finds those with ids after
-	// one whose handle, name or address has key, ascending; "" is in all.
-	SearchUsers(ctx context.Context, key string, limit int) ([]User, error)
+	// UsersAfter finds those with ids after one whose handle, name or address
+	// has key, ascending; "" is in all.
 	UsersAfter(ctx context.Context, key string, after uint64, limit int) ([]User, error)
 
 	// Groups that have members: their names, or those of one user. A group's

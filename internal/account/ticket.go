@@ -15,7 +15,11 @@ import (
 type Ticket struct {
 	ID    uint64 // never given twice
 	Login uint64
-	Start uint64 // the head of the user's inbox when it was made
+
+	// Positions in the user's inbox: Head is where it stood when the ticket was
+	// made, and Start, at or before it, from where on its sockets are owed what
+	// no other way than theirs leads to. A newer ticket takes that over.
+	Start, Head uint64
 }
 
 // KindTicketReplaced is the kind of the message that ends a ticket's sessions.
@@ -31,8 +35,9 @@ type TicketReplaced struct {
 func TicketCredential(id uint64) string { return "ticket/" + strconv.FormatUint(id, 10) }
 
 // OpenTicket makes a ticket for a login and replaces the one that it had, or,
-// alone, those of all the user's logins.
-func (s *Service) OpenTicket(ctx context.Context, l Login, alone bool) (string, Ticket, error) {
+// alone, those of all the user's logins. acked is up to where the login's
+// sockets have everything.
+func (s *Service) OpenTicket(ctx context.Context, l Login, acked uint64, alone bool) (string, Ticket, error) {
 	secret, ticket := rand.Text(), Ticket{Login: l.ID}
 	err := s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		if _, _, err := s.live(t.Login(background, l.ID)); err != nil {
@@ -59,8 +64,15 @@ func (s *Service) OpenTicket(ctx context.Context, l Login, alone bool) (string, 
 		if ticket.ID, err = t.NextTicket(background); err != nil {
 			return nil, err
 		}
-		if ticket.Start, err = tx.Head(Inbox(l.User)); err != nil {
+		if ticket.Head, err = tx.Head(Inbox(l.User)); err != nil {
 			return nil, err
+		}
+		last, had, err := t.LastTicket(background, l.ID)
+		if err != nil {
+			return nil, err
+		}
+		if ticket.Start = ticket.Head; had {
+			ticket.Start = min(max(last.Start, acked), ticket.Head)
 		}
 		return ms, t.SetTicket(background, ticket, hashOf(secret))
 	})

@@ -12,7 +12,7 @@ import (
 
 func (w *world) ticket(l account.Login, alone bool) (string, account.Ticket) {
 	w.t.Helper()
-	secret, ticket, err := w.OpenTicket(w.t.Context(), l, alone)
+	secret, ticket, err := w.OpenTicket(w.t.Context(), l, 0, alone)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestATicketReplacesTheOneBefore(t *testing.T) {
 	}
 	first, t1 := w.ticket(phone, false)
 	other, t2 := w.ticket(desk, false)
-	if len(first) < 26 || first == other || t1.ID == t2.ID || t1.Start != 1 || t1.Login != phone.ID {
+	if len(first) < 26 || first == other || t1.ID == t2.ID || t1.Start != 1 || t1.Head != 1 || t1.Login != phone.ID {
 		t.Fatalf("%q %+v, %q %+v", first, t1, other, t2)
 	}
 	if ms := w.inbox(ann.ID); len(ms) != 1 {
@@ -81,6 +81,35 @@ func TestATicketReplacesTheOneBefore(t *testing.T) {
 	}
 }
 
+// TestATicketTakesOverWhatIsOwed: from where the one before it began, or from
+// what was acknowledged since.
+func TestATicketTakesOverWhatIsOwed(t *testing.T) {
+	w := start(t, t.TempDir(), account.Options{})
+	ann := w.user("ann")
+	_, phone := w.login("ann")
+	_, desk := w.login("ann")
+	head := uint64(0)
+	open := func(l account.Login, acked uint64, alone bool, start uint64) {
+		t.Helper()
+		if _, err := w.Notify(ann.ID, "hi", journal.Key{}).Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		head++
+		_, ticket, err := w.OpenTicket(t.Context(), l, acked, alone)
+		if err != nil || ticket.Start != start || ticket.Head != head {
+			t.Fatalf("%+v, %v; want %d to %d", ticket, err, start, head)
+		}
+		head = uint64(len(w.inbox(ann.ID)))
+	}
+	open(phone, 0, false, 1)
+	open(phone, 0, false, 1)
+	open(desk, 0, false, 4)
+	open(phone, 3, false, 3)
+	open(phone, 2, false, 3) // what was acknowledged to an earlier one
+	open(desk, 99, true, head+1)
+	open(phone, 0, false, 3) // the other one's was the only one meanwhile
+}
+
 func TestATicketDiesWithItsLogin(t *testing.T) {
 	w := start(t, t.TempDir(), account.Options{LoginIdle: 24 * time.Hour})
 	ann := w.user("ann")
@@ -90,7 +119,7 @@ func TestATicketDiesWithItsLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.refusedTicket(secret)
-	_, _, err := w.OpenTicket(t.Context(), l, false)
+	_, _, err := w.OpenTicket(t.Context(), l, 0, false)
 	wantErr(t, err, account.ErrLoginEnded)
 
 	_, l = w.login("ann")
@@ -118,7 +147,7 @@ func TestTicketsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			secret, ticket, err := w.OpenTicket(t.Context(), l, false)
+			secret, ticket, err := w.OpenTicket(t.Context(), l, 0, false)
 			if err != nil {
 				t.Error(err)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -27,6 +28,7 @@ type Options struct {
 	Chats     *chat.Service
 	Instances *instance.Service
 	Processes *process.Service      // nil: there are none
+	Webhooks  *webhook.Service      // nil: there are none
 	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none
 
 	Admin         gateway.Admin
@@ -38,13 +40,14 @@ type Options struct {
 // API is the routes.
 type API struct {
 	// static
-	o     Options
-	table []route
+	o         Options
+	table     []route
+	described *described
 }
 
 // New makes the API.
 func New(o Options) *API {
-	a := &API{o: o}
+	a := &API{o: o, described: newDescribed()}
 	a.table = a.routes()
 	return a
 }

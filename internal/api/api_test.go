@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -19,6 +20,7 @@ import (
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/process"
+	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -45,6 +47,8 @@ type rig struct {
 	api       api.Options // static
 	instances *instance.Service
 	processes *process.Service
+	webhooks  *webhook.Service
+	core      *transcript.Core
 	mux       *http.ServeMux
 }
 
@@ -60,13 +64,27 @@ func (r *rig) build(c *transcript.Core) (transcript.Routes, error) {
 		Journal: c.Journal, Store: c.Store.Processes(), Hub: c.Hub, Acked: c.Acked, Accounts: c.Accounts, Chats: c.Chats,
 		Instances: r.instances, Key: key, Reserved: func(path string) bool { return path == "/taken" }, Log: c.Edge.Log,
 	})
+	if err != nil {
+		return transcript.Routes{}, err
+	}
+	r.core = c
+	r.webhooks, err = webhook.New(webhook.Options{
+		Journal: c.Journal, Store: c.Store.Webhooks(), Hub: c.Hub, Acked: c.Acked, Instances: r.instances, Sender: nobody{}, Key: key, Log: c.Edge.Log,
+	})
 	o := r.api
 	o.Edge, o.Journal, o.Hub, o.Sockets = c.Edge, c.Journal, c.Hub, c.Sockets
-	o.Accounts, o.Chats, o.Instances, o.Processes = c.Accounts, c.Chats, r.instances, r.processes
+	o.Accounts, o.Chats, o.Instances, o.Processes, o.Webhooks = c.Accounts, c.Chats, r.instances, r.processes, r.webhooks
 	r.mux = http.NewServeMux()
 	api.New(o).Handle(r.mux)
 	open := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return deaf{}, nil, nil }
 	return transcript.Routes{HTTP: r.mux, Sockets: map[string]ws.Acceptor{"/open": open}}, err
+}
+
+// nobody is a Sender of a service that does not run.
+type nobody struct{}
+
+func (nobody) Post(context.Context, webhook.Request) (webhook.Answer, error) {
+	return webhook.Answer{}, errors.New("nothing is sent here")
 }
 
 // options are a server with the API, no gateway, and a socket at /open.

@@ -8,9 +8,7 @@ import (
 
 // asyncAPI is GET /asyncapi.json: AsyncAPI 3.0.
 func (a *API) asyncAPI(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Vary", "Host, X-Forwarded-Proto")
-	gateway.WriteJSON(w, http.StatusOK, a.asyncAPIDocument(r.Host, secure(r)))
-	return nil
+	return a.describe(w, r, a.asyncAPIDocument)
 }
 
 func (a *API) asyncAPIDocument(host string, secure bool) object {

@@ -33,6 +33,10 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	caused, err := hops(r)
+	if err != nil {
+		return err
+	}
 	ik, err := idempotencyKey(r)
 	if err != nil {
 		return err
@@ -45,7 +49,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	result, err := a.o.Instances.Emit(ref, list, ik.in(scope)).Wait(r.Context())
+	result, err := a.say(manner{ik, caused}, scope, a.o.Instances.EmitIn(ref, list)).Wait(r.Context())
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/process"
 )
 
 //go:embed schemas.json
@@ -34,28 +35,16 @@ func readSchemas() object {
 	return all
 }
 
-// secure says whether whoever made the request reaches us by TLS, ours or that
-// of the proxy in front of us.
-func secure(r *http.Request) bool {
-	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
-}
-
-// server is where whoever made the request reaches us.
-func server(r *http.Request, scheme string) string {
-	if secure(r) {
-		scheme += "s"
-	}
-	return scheme + "://" + r.Host
-}
-
 // openAPI is GET /openapi.json: OpenAPI 3.1.
 func (a *API) openAPI(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Vary", "Host, X-Forwarded-Proto")
-	gateway.WriteJSON(w, http.StatusOK, a.openAPIDocument(server(r, "http"), server(r, "ws")))
-	return nil
+	return a.describe(w, r, a.openAPIDocument)
 }
 
-func (a *API) openAPIDocument(here, sockets string) object {
+func (a *API) openAPIDocument(host string, secure bool) object {
+	here, sockets := "http://"+host, "ws://"+host
+	if secure {
+		here, sockets = "https://"+host, "wss://"+host
+	}
 	paths := object{}
 	for _, rt := range a.table {
 		path, item := openPath(rt.path), object{}
@@ -86,6 +75,7 @@ func (a *API) openAPIDocument(here, sockets string) object {
 			object{"name": "endpoints", "description": "WebSockets that are bound to a process"},
 			object{"name": "processes", "description": "Making, trying and publishing processes"},
 			object{"name": "publishing", "description": "Saying something, and reading what was said"},
+			object{"name": "webhooks", "description": "Where events are sent"},
 			object{"name": "people", "description": "Accounts and their groups"},
 			object{"name": "server", "description": "For who runs the server"},
 		},
@@ -149,6 +139,12 @@ func (rt route) operation() object {
 		params = append(params, object{
 			"name": "Idempotency-Key", "in": "header", "description": "the same key again does nothing, and is answered as the first time",
 			"schema": object{"type": "string", "maxLength": 255},
+		})
+	}
+	if rt.caused {
+		params = append(params, object{
+			"name": process.HopsHeader, "in": "header", "description": "how many processes in a row led to this, as the call of a process says",
+			"schema": object{"type": "integer", "minimum": 0, "maximum": process.MaxHops},
 		})
 	}
 	if params != nil {

@@ -1,8 +1,11 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
+	"maps"
 	"net/http"
+	"slices"
 
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/process"
@@ -221,17 +224,10 @@ func (a *API) endpoint(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// setEndpoint is PUT /v1/endpoints/{url} {process, access} → the endpoint.
+// setEndpoint is PUT /v1/endpoints/{url} {process, access?} → the endpoint.
 // Until its process is published nobody finds it, and its version is 0.
 func (a *API) setEndpoint(w http.ResponseWriter, r *http.Request) error {
-	var in struct {
-		Process string          `json:"process"`
-		Access  json.RawMessage `json:"access"`
-	}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
-		return err
-	}
-	access, err := readAccess(in.Access)
+	spec, err := readBinding(w, r)
 	if err != nil {
 		return err
 	}
@@ -239,22 +235,61 @@ func (a *API) setEndpoint(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := a.o.Processes.SetEndpoint(r.Context(), url, process.EndpointSpec{Process: in.Process, Access: access}); err != nil {
+	if err := a.o.Processes.SetEndpoint(r.Context(), url, spec); err != nil {
 		return err
 	}
-	out := bound{URL: url, Process: in.Process, Access: showAccess(access), Follow: []string{}}
 	if e := a.o.Processes.Endpoint(url); e != nil {
-		out = showEndpoint(e)
+		gateway.WriteJSON(w, http.StatusOK, showEndpoint(e))
+		return nil
 	}
-	gateway.WriteJSON(w, http.StatusOK, out)
+	row, err := a.o.Processes.Bound(r.Context(), url)
+	if err != nil {
+		return err
+	}
+	gateway.WriteJSON(w, http.StatusOK, bound{URL: url, Process: row.Process, Access: showAccess(row.Access), Follow: []string{}})
 	return nil
+}
+
+// readBinding reads what is to stand at a URL. A key that is not known is
+// refused: who may use an endpoint must not be a misspelling's doing.
+func readBinding(w http.ResponseWriter, r *http.Request) (process.EndpointSpec, error) {
+	var in struct {
+		Process string          `json:"process"`
+		Access  json.RawMessage `json:"access"`
+	}
+	var keys map[string]json.RawMessage
+	b, err := gateway.ReadBody(w, r, maxSource)
+	if err == nil && len(bytes.TrimSpace(b)) > 0 {
+		if err = gateway.DecodeJSON(b, &in); err == nil {
+			err = gateway.DecodeJSON(b, &keys)
+		}
+	}
+	if err != nil {
+		return process.EndpointSpec{}, err
+	}
+	known := []string{"process", "access"}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		if slices.Contains(known, key) {
+			continue
+		}
+		hint := "; there are process and access"
+		if near := process.Nearest(key, known); near != "" {
+			hint = "; did you mean " + near + "?"
+		}
+		return process.EndpointSpec{}, status.Errorf(status.Invalid, "UNKNOWN_KEY", "there is no key %.80q%s", key, hint)
+	}
+	spec := process.EndpointSpec{Process: in.Process, Keep: keys["access"] == nil}
+	if !spec.Keep {
+		spec.Access, err = readAccess(keys["access"])
+	}
+	return spec, err
 }
 
 // readAccess reads "anonymous", "users" or an array of groups.
 func readAccess(raw json.RawMessage) (process.Access, error) {
 	var word string
 	var groups []string
-	if raw != nil && json.Unmarshal(raw, &word) != nil && json.Unmarshal(raw, &groups) != nil {
+	if string(raw) == "null" || json.Unmarshal(raw, &word) != nil && json.Unmarshal(raw, &groups) != nil {
 		return process.Access{}, status.Errorf(status.Invalid, "BAD_ACCESS", `access is "anonymous", "users", or an array of groups`)
 	}
 	if groups != nil && len(groups) == 0 {

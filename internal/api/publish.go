@@ -54,7 +54,11 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	if err := gateway.ReadJSON(w, r, &p); err != nil {
 		return err
 	}
-	pending, topic, err := a.start(r.Context(), p, k)
+	caused, err := hops(r)
+	if err != nil {
+		return err
+	}
+	pending, topic, err := a.start(r.Context(), p, manner{k, caused})
 	if err != nil {
 		return err
 	}
@@ -71,9 +75,20 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
+// manner is how something is said: once, and caused by so many processes in a row.
+type manner struct {
+	key  idempotency
+	hops uint8
+}
+
+// say hands a change over.
+func (a *API) say(m manner, scope string, c journal.Change) *journal.Pending {
+	return a.o.Journal.DoOnce(m.key.in(scope), journal.Caused(m.hops, c))
+}
+
 // start hands a publication over, and says in which topic its number counts,
 // "" where it is in one only.
-func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal.Pending, string, error) {
+func (a *API) start(ctx context.Context, p publication, m manner) (*journal.Pending, string, error) {
 	kinds := 0
 	for _, is := range []bool{p.Topic != "", p.User != nil, p.Users != "", p.Instance != ""} {
 		if is {
@@ -85,15 +100,18 @@ func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal
 	}
 	switch {
 	case p.Topic != "":
-		return a.toTopic(p, k)
+		return a.toTopic(p, m)
 	case p.Message == nil && p.Instance == "":
 		return nil, "", status.Errorf(status.Invalid, "TEXT_REQUIRED", `"message" is missing: the text of the notice`)
 	case p.User != nil && *p.User >= 1<<53:
 		return nil, "", account.ErrUserNotFound
 	case p.User != nil:
-		return a.o.Accounts.Notify(*p.User, *p.Message, k.in("admin/"+account.Inbox(*p.User))), account.Inbox(*p.User), nil
+		inbox := account.Inbox(*p.User)
+		return a.say(m, "admin/"+inbox, a.o.Accounts.NoticeTo(*p.User, *p.Message)), inbox, nil
+	case p.Users == "all" && m.hops > 0:
+		return nil, "", errCaused
 	case p.Users == "all":
-		return a.o.Accounts.NotifyAll(*p.Message, k.in("admin/users")), chat.FeedTopic, nil
+		return a.o.Accounts.NotifyAll(*p.Message, m.key.in("admin/users")), chat.FeedTopic, nil
 	case p.Users != "":
 		return nil, "", status.Errorf(status.Invalid, "WHERE_TO", `"users" can be "all" only; for one person write "user": <id>`)
 	}
@@ -102,14 +120,14 @@ func (a *API) start(ctx context.Context, p publication, k idempotency) (*journal
 		return nil, "", err
 	}
 	event := []instance.Event{{Name: p.Event, Data: p.Data}}
-	return a.o.Instances.Emit(instance.ByID(i.ID), event, k.in(adminScope(i))), "", nil
+	return a.say(m, adminScope(i), a.o.Instances.EmitIn(instance.ByID(i.ID), event)), "", nil
 }
 
 // toTopic hands over what is said in a topic.
-func (a *API) toTopic(p publication, k idempotency) (*journal.Pending, string, error) {
+func (a *API) toTopic(p publication, m manner) (*journal.Pending, string, error) {
 	kind, rest, _ := strings.Cut(p.Topic, "/")
 	if kind == "bot" && a.o.Processes != nil {
-		return a.toEndpoint(p, "/"+rest, k)
+		return a.toEndpoint(p, "/"+rest, m)
 	}
 	group, err := strconv.ParseUint(rest, 10, 64)
 	if p.Topic != chat.FeedTopic && (kind != "room" || err != nil) {
@@ -121,14 +139,14 @@ func (a *API) toTopic(p publication, k idempotency) (*journal.Pending, string, e
 		return nil, "", err
 	}
 	if p.Topic == chat.FeedTopic {
-		return a.o.Chats.Announce(text, k.in("admin/feed")), chat.FeedTopic, nil
+		return a.say(m, "admin/feed", a.o.Chats.AnnounceIn(text)), chat.FeedTopic, nil
 	}
 	topic := chat.RoomTopic(group)
-	return a.o.Journal.DoOnce(k.in("admin/"+topic), a.o.Chats.PublishIn(group, text)), topic, nil
+	return a.say(m, "admin/"+topic, a.o.Chats.PublishIn(group, text)), topic, nil
 }
 
 // toEndpoint hands over what is said to who is connected to an endpoint.
-func (a *API) toEndpoint(p publication, url string, k idempotency) (*journal.Pending, string, error) {
+func (a *API) toEndpoint(p publication, url string, m manner) (*journal.Pending, string, error) {
 	e := a.o.Processes.Endpoint(url)
 	switch {
 	case e == nil:
@@ -141,7 +159,7 @@ func (a *API) toEndpoint(p publication, url string, k idempotency) (*journal.Pen
 		said.Text = *p.Text
 	}
 	topic := process.BotTopic(e.URL)
-	return a.o.Journal.DoOnce(k.in("admin/"+topic), journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+	return a.say(m, "admin/"+topic, journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
 		data, err := json.Marshal(said)
 		return []*journal.Message{{Kind: process.KindSaid, Entries: journal.To(topic), Data: data}}, err
 	})), topic, nil

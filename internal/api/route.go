@@ -26,6 +26,7 @@ type route struct {
 	body         string // the schema of the body, "" for none
 	media        []string
 	once         bool // takes an Idempotency-Key
+	caused       bool // takes a process's hops
 	code         int  // of the answer when all went well
 	answer       string
 	errors       []int // besides 401 and 400
@@ -33,6 +34,12 @@ type route struct {
 
 // parameter is one of a query.
 type parameter struct{ name, schema, does string }
+
+// pages are the parameters of what is read page by page.
+var pages = []parameter{
+	{"after", "Number", "those with a greater id: next of the page before"},
+	{"limit", "Number", "at most so many, 100 where it is not given, at most 200"},
+}
 
 var (
 	asJSON    = []string{"application/json"}
@@ -45,6 +52,9 @@ func (a *API) routes() []route {
 	if a.o.Processes != nil {
 		all = slices.Concat(all, a.processes())
 	}
+	if a.o.Webhooks != nil {
+		all = slices.Concat(all, a.webhooks())
+	}
 	return all
 }
 
@@ -54,12 +64,14 @@ func (a *API) publishing() []route {
 		{
 			method: "POST", path: "/v1/publish", handle: a.publish, who: administrator, tag: "publishing",
 			summary: "Say something: on the feed, in a group, to an endpoint, to a person, to all, or as an instance",
-			body:    "Publication", media: asJSON, once: true, code: http.StatusAccepted, answer: "Place", errors: []int{404, 413},
+			body:    "Publication", media: asJSON, once: true, code: http.StatusAccepted, answer: "Place", errors: []int{403, 404, 409, 413},
+			caused: true,
 		},
 		{
 			method: "POST", path: "/v1/instances/{name}/events", handle: a.events, who: instanceToo, tag: "publishing",
 			summary: "Events of an instance: one, or an array of at most 100",
-			body:    "Events", media: asJSON, once: true, code: http.StatusAccepted, answer: "Accepted", errors: []int{403, 404, 413},
+			body:    "Events", media: asJSON, once: true, code: http.StatusAccepted, answer: "Accepted", errors: []int{403, 404, 409, 413},
+			caused: true,
 		},
 		{
 			method: "GET", path: "/v1/topics/{topic...}", handle: a.topic, who: administrator, tag: "publishing",
@@ -89,14 +101,10 @@ func (a *API) people() []route {
 	}
 	badges := user("PUT", "/badges", "Set what stands beside their name: at most 32 numbers", a.setBadges)
 	badges.body, badges.media = "Badges", asJSON
-	page := []parameter{
-		{"after", "Number", "those with a greater id: next of the page before"},
-		{"limit", "Number", "at most so many, 100 where it is not given, at most 200"},
-	}
 	return []route{
 		{
 			method: "GET", path: "/v1/users", handle: a.users, who: administrator, tag: "people", summary: "Accounts, by id",
-			query: append([]parameter{{"q", "Text", "the beginning of a handle, or a part of a display name"}}, page...),
+			query: append([]parameter{{"q", "Text", "the beginning of a handle, or a part of a display name"}}, pages...),
 			code:  http.StatusOK, answer: "Users",
 		},
 		user("GET", "", "One account", a.user),
@@ -109,7 +117,7 @@ func (a *API) people() []route {
 		},
 		{
 			method: "GET", path: "/v1/groups/{name}/members", handle: a.members, who: administrator, tag: "people",
-			summary: "Who is in a group", query: page, code: http.StatusOK, answer: "Users", errors: []int{404},
+			summary: "Who is in a group", query: pages, code: http.StatusOK, answer: "Users", errors: []int{404},
 		},
 		{
 			method: "PUT", path: "/v1/groups/{name}/members/{user}", handle: a.join, who: administrator, tag: "people",
@@ -137,9 +145,9 @@ func (a *API) processes() []route {
 	drop := one("DELETE", "", "Delete a process with all its versions", a.dropProcess, "")
 	drop.code, drop.errors = http.StatusNoContent, []int{404, 409}
 	try := one("POST", "/try", "See what a process would do: nothing is carried out", a.tryProcess, "TrialResult")
-	try.body, try.media, try.errors = "Trial", asJSON, []int{404, 422}
+	try.body, try.media, try.errors = "Trial", asJSON, []int{404, 422, 503}
 	publish := one("POST", "/publish", "Let a version take effect at once: the newest, or an earlier one to go back", a.publishProcess, "Version")
-	publish.body, publish.media, publish.errors = "VersionWanted", asJSON, []int{404, 409}
+	publish.body, publish.media, publish.errors = "VersionWanted", asJSON, []int{404, 409, 422}
 
 	at := func(method, summary string, h gateway.Handler, answer string) route {
 		return route{
@@ -162,6 +170,20 @@ func (a *API) processes() []route {
 			summary: "All endpoints", code: http.StatusOK, answer: "Endpoints",
 		},
 		at("GET", "One endpoint", a.endpoint, "Endpoint"), set, unset,
+	}
+}
+
+// webhooks are the routes of where events are sent; one is set by its instance.
+func (a *API) webhooks() []route {
+	return []route{
+		{
+			method: "GET", path: "/v1/webhooks", handle: a.listWebhooks, who: administrator, tag: "webhooks",
+			summary: "All webhooks, by id, and how each stands", query: pages, code: http.StatusOK, answer: "Webhooks",
+		},
+		{
+			method: "POST", path: "/v1/webhooks/{id}/rotate", handle: a.rotateWebhook, who: administrator, tag: "webhooks",
+			summary: "Give a webhook a new secret; for a day the old one signs beside it", code: http.StatusOK, answer: "WebhookSecret", errors: []int{404, 409},
+		},
 	}
 }
 

@@ -34,8 +34,16 @@ func (a *API) topic(w http.ResponseWriter, r *http.Request) error {
 func (a *API) kept(ctx context.Context, name string) (string, error) {
 	kind, rest, _ := strings.Cut(name, "/")
 	switch {
-	case name == chat.FeedTopic, kind == "bot" && rest != "":
+	case name == chat.FeedTopic:
 		return name, nil
+	case kind == "bot" && a.o.Processes != nil:
+		if a.o.Processes.Endpoint("/"+rest) != nil {
+			return name, nil
+		}
+		// What was said at an endpoint that is no more can still be read.
+		if head, err := a.o.Journal.Head(ctx, name); err != nil || head > 0 {
+			return name, err
+		}
 	case kind == "room":
 		id, err := strconv.ParseUint(rest, 10, 64)
 		if err != nil {

@@ -148,11 +148,8 @@ func read(ctx context.Context, r Reader, me, other uint64) (Standing, error) {
 // SeenBy is a user as me may see them: the e-mail address only of oneself and
 // of friends, a secret never.
 func (s *Service) SeenBy(ctx context.Context, me uint64, u account.User) (account.User, error) {
-	if u.ID == me {
-		return visible(u, true), nil
-	}
-	friend, err := s.IsFriend(ctx, me, u.ID)
-	return visible(u, friend), err
+	p, err := s.PersonSeenBy(ctx, me, u)
+	return p.User, err
 }
 
 func visible(u account.User, address bool) account.User {

@@ -15,7 +15,7 @@ const (
 	KindMessage = "message.sent"    // MessageSent
 	KindEdited  = "message.edited"  // MessageEdited
 	KindDeleted = "message.deleted" // MessageEdited, its Text ""
-	KindRead    = "messages.read"   // MessagesRead; not in the record
+	KindRead    = "messages.read"   // MessagesRead; not in the record; of a group told and not kept
 	KindCleared = "room.cleared"    // RoomEvent
 	KindCall    = "call.ended"      // CallEnded; in the record alone
 	KindJoined  = "member.joined"   // MemberEvent
@@ -120,7 +120,7 @@ type Typing struct {
 	Group *GroupProfile   `json:"group,omitempty"`
 }
 
-// Signal is a step of a call that By sets up.
+// Signal is a step of a call that By sets up; of its end nobody may be named.
 type Signal struct {
 	By      account.Profile `json:"by"`
 	Payload json.RawMessage `json:"payload"`

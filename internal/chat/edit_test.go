@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -285,6 +286,25 @@ func TestCalls(t *testing.T) {
 			t.Fatalf("%+v is a call", c)
 		}
 	}
+}
+
+// TestACallEndsWhateverIsBetweenThem: they were friends when it began.
+func TestACallEndsWhateverIsBetweenThem(t *testing.T) {
+	l := startLive(t)
+	ctx := t.Context()
+	l.befriend(ann, bob)
+	e := l.join(account.Inbox(bob), 0)
+	l.ok(l.Block(ctx, bob, ann))
+	l.ok(l.RecordCall(ctx, ann, bob, chat.Call{Key: "k1", Seconds: 1}))
+	l.ok(l.Unfriend(ctx, bob, ann))
+	l.ok(l.RecordCall(ctx, bob, ann, chat.Call{Key: "k2", Seconds: 2}))
+	l.history(ann, chat.Place{User: bob}, "(call k2 2) (call k1 1)")
+	l.history(bob, chat.Place{User: ann}, "(call k2 2) (call k1 1)")
+	l.ok(l.EndCall(bob, json.RawMessage(`{"type":"hangup"}`)))
+	if got := l.hears(account.Inbox(bob), e); !strings.HasSuffix(got, `call.signal {"by":{"id":0,"handle":"","name":""},"payload":{"type":"hangup"}}`+"\n") {
+		t.Fatalf("bob heard %q", got)
+	}
+	l.refused(l.EndCall(bob, json.RawMessage(`{`)), chat.ErrPayloadInvalid)
 }
 
 func TestWhatCannotWaitIsGivenUp(t *testing.T) {

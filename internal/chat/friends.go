@@ -20,7 +20,7 @@ func (s *Service) act(ctx context.Context, me, other uint64, rule func(t Tx, st 
 		if err != nil {
 			return nil, err
 		}
-		user, err := profile(t, other)
+		about, err := profile(t, other)
 		if err != nil {
 			return nil, err
 		}
@@ -33,10 +33,16 @@ func (s *Service) act(ctx context.Context, me, other uint64, rule func(t Tx, st 
 		if err != nil || st == was {
 			return nil, err
 		}
-		if err := write(tx, t, me, other, st); err != nil || kind == "" {
+		if err := write(tx, t, me, other, st); err != nil {
 			return nil, err
 		}
-		data, err := json.Marshal(FriendEvent{By: by, User: user, Room: st.Room})
+		if was.Friends && st.Friends && was.Open() != st.Open() {
+			tx.After(func() { s.online.between(me, other, st.Open()) })
+		}
+		if kind == "" {
+			return nil, nil
+		}
+		data, err := json.Marshal(FriendEvent{By: by, User: about, Room: st.Room})
 		return []*journal.Message{{
 			Kind: kind, From: me, Entries: journal.To(account.Inbox(me), account.Inbox(other)), Data: data,
 		}}, err
@@ -45,11 +51,25 @@ func (s *Service) act(ctx context.Context, me, other uint64, rule func(t Tx, st 
 }
 
 func profile(t Tx, id uint64) (account.Profile, error) {
+	u, err := user(t, id)
+	return u.Profile(), err
+}
+
+func user(t Tx, id uint64) (account.User, error) {
 	u, ok, err := t.User(background, id)
 	if err == nil && !ok {
 		err = account.ErrUserNotFound
 	}
-	return u.Profile(), err
+	return u, err
+}
+
+// active is a user who may say things.
+func active(t Tx, id uint64) (account.User, error) {
+	u, err := user(t, id)
+	if err == nil && u.Suspended {
+		err = account.ErrSuspended
+	}
+	return u, err
 }
 
 // write keeps a standing; of strangers who never had a room nothing is kept.
@@ -149,8 +169,9 @@ func (s *Service) Unfriend(ctx context.Context, me, other uint64) error {
 }
 
 // Block stops messages and requests between me and other, both ways, and ends
-// requests that wait. Nobody is told. A friendship rests until the block is
-// taken away. Blocking twice is blocking once.
+// requests that wait. Nobody is told: to two friends each other seems to have
+// gone offline. A friendship rests until the block is taken away. Blocking
+// twice is blocking once.
 func (s *Service) Block(ctx context.Context, me, other uint64) error {
 	return s.act(ctx, me, other, func(_ Tx, st *Standing) (string, error) {
 		st.Blocks, st.Asked, st.WasAsked = true, false, false

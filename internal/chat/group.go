@@ -44,14 +44,8 @@ func (s *Service) CreateGroup(ctx context.Context, me uint64, name string) (Grou
 	}
 	var g Group
 	_, err = s.do(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
-		u, ok, err := t.User(background, me)
-		switch {
-		case err != nil:
+		if _, err := active(t, me); err != nil {
 			return nil, err
-		case !ok:
-			return nil, account.ErrUserNotFound
-		case u.Suspended:
-			return nil, account.ErrSuspended
 		}
 		if err := roomForAnother(t, me); err != nil {
 			return nil, err

@@ -3,7 +3,6 @@ package chat
 import (
 	"context"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -65,17 +64,19 @@ func (s *Service) PersonSeenBy(ctx context.Context, me uint64, u account.User) (
 }
 
 const (
-	maxQuery = 64   // characters of what is searched for
+	minQuery = 2    // characters of what is searched for: one would find nearly everybody
+	maxQuery = 64   // the most
 	maxFound = 100  // people
 	maxOver  = 1000 // people read on top of those, because some are hidden
 )
 
 // Search finds people whose handle begins with q or whose name has it, the best
 // first, at most limit (and at most 100), but for me and those hidden from me.
+// What is shorter than two characters finds nobody.
 func (s *Service) Search(ctx context.Context, me uint64, q string, limit int) ([]Person, error) {
 	limit = min(limit, maxFound)
 	_, handle, name := account.User{Handle: q, Display: q}.Keys()
-	if strings.TrimSpace(name) == "" || utf8.RuneCountInString(q) > maxQuery || limit < 1 {
+	if utf8.RuneCountInString(name) < minQuery || utf8.RuneCountInString(q) > maxQuery || limit < 1 {
 		return nil, nil
 	}
 	hide, err := hidden(ctx, s.o.Store, me)
@@ -90,8 +91,13 @@ func (s *Service) Search(ctx context.Context, me uint64, q string, limit int) ([
 	return found[:min(limit, len(found))], nil
 }
 
-// maxChats bounds an overview.
-const maxChats = 500
+// What bounds an overview: its chats, and about how many messages and bytes it
+// has before of each chat that follows there is only the last message.
+const (
+	maxChats        = 500
+	overviewLines   = 2000
+	overviewContent = 4 << 20
+)
 
 // Chat is a place with the newest that was said in it.
 type Chat struct {
@@ -99,7 +105,7 @@ type Chat struct {
 	Room     uint64
 	Group    *Group    // nil in a private room
 	Other    *Person   // nil in a group
-	Members  []Person  // of a group, but for those hidden from me
+	Members  []Person  // of a group, but for those hidden from me (see Overview)
 	Messages []Message // the oldest first
 
 	active int64 // when something was last said, in ns; of a silent one when it began
@@ -107,7 +113,8 @@ type Chat struct {
 
 // Overview is me's chats with their newest messages: friends and groups, those
 // where something was said last first, at most 500. Who is hidden from me is in
-// none of it.
+// none of it. The whole is bounded: from where it is much, a chat has only its
+// last message, and of a group's members who said that, its owner and me.
 func (s *Service) Overview(ctx context.Context, me uint64, newest int) ([]Chat, error) {
 	hide, err := hidden(ctx, s.o.Store, me)
 	if err != nil {
@@ -124,8 +131,13 @@ func (s *Service) Overview(ctx context.Context, me uint64, newest int) ([]Chat, 
 	}
 	slices.SortStableFunc(chats, func(a, b Chat) int { return int(max(-1, min(1, b.active-a.active))) })
 	chats = chats[:min(maxChats, len(chats))]
+	left := budget{overviewLines, overviewContent}
 	for i := range chats {
 		c := &chats[i]
+		spent := left.lines <= 0 || left.bytes <= 0
+		if spent {
+			newest = min(newest, 1)
+		}
 		if c.Group != nil {
 			if c.Members, err = s.members(ctx, me, c.Group.ID, hide); err != nil {
 				return nil, err
@@ -142,8 +154,34 @@ func (s *Service) Overview(ctx context.Context, me uint64, newest int) ([]Chat, 
 			return nil, err
 		}
 		slices.Reverse(c.Messages)
+		if spent && c.Group != nil {
+			c.Members = slices.DeleteFunc(c.Members, func(p Person) bool { return p.ID != me && p.ID != c.Group.Owner && !c.says(p.ID) })
+		}
+		left.take(c)
 	}
 	return chats, nil
+}
+
+// says tells whether one of the chat's messages here is somebody's.
+func (c *Chat) says(user uint64) bool {
+	return slices.ContainsFunc(c.Messages, func(m Message) bool { return m.Sender.ID == user })
+}
+
+// budget is what an overview may still have.
+type budget struct{ lines, bytes int }
+
+// take takes what a chat is about, as clients get it.
+func (b *budget) take(c *Chat) {
+	const entry, number = 128, 20
+	b.lines -= len(c.Messages)
+	for i := range c.Messages {
+		m := &c.Messages[i]
+		b.bytes -= entry + len(m.Text) + number*len(m.Readers)
+	}
+	for i := range c.Members {
+		p := &c.Members[i]
+		b.bytes -= entry + len(p.About) + number*len(p.Badges)
+	}
 }
 
 // places are all of me's chats, without what was said.

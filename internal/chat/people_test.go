@@ -7,6 +7,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/journal"
 )
 
 // overview is with whom somebody has chats.
@@ -75,6 +76,54 @@ func TestOverview(t *testing.T) {
 	}
 }
 
+// TestAnOverviewIsBounded: by messages, and by bytes; the people of many groups
+// count too.
+func TestAnOverviewIsBounded(t *testing.T) {
+	for name, c := range map[string]struct {
+		groups, messages int
+		text, about      string
+		whole            func(n int) bool // whether so many chats may have all their messages
+	}{
+		"messages": {45, 50, "x", "", func(n int) bool { return n == 40 }},
+		"bytes":    {9, 50, strings.Repeat("x", 16<<10), "", func(n int) bool { return n == 6 }}, // the sixth goes beyond 4 MiB
+		"all":      {5, 10, "x", "", func(n int) bool { return n == 5 }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			var said []*journal.Pending
+			for range c.groups {
+				g := w.group(bob, cat, ann, dan)
+				for i := range c.messages {
+					from := uint64(cat)
+					if i == c.messages-1 {
+						from = dan
+					}
+					said = append(said, w.Send(chat.Outgoing{From: from, Group: g.ID, Text: c.text}, journal.Key{}))
+				}
+			}
+			for _, p := range said {
+				_, err := p.Wait(t.Context())
+				w.ok(err)
+			}
+			chats, err := w.Overview(t.Context(), ann, 50)
+			w.ok(err)
+			whole := 0
+			for i, g := range chats {
+				people := w.names(g.Members, nil)
+				switch {
+				case len(g.Messages) == c.messages && whole == i && people == "bob0 cat0 ann0 dan0":
+					whole++
+				case len(g.Messages) != 1 || g.Messages[0].Sender.ID != dan || people != "bob0 ann0 dan0":
+					t.Fatalf("the %dth has %d messages, and %s", i, len(g.Messages), people)
+				}
+			}
+			if len(chats) != c.groups || !c.whole(whole) {
+				t.Errorf("%d of %d are whole", whole, len(chats))
+			}
+		})
+	}
+}
+
 func TestPersonSeenBy(t *testing.T) {
 	w := start(t)
 	w.befriend(ann, bob)
@@ -115,7 +164,7 @@ func TestSearch(t *testing.T) {
 	}
 	for q, want := range map[string]string{
 		"bob": "bob,bob_2,Bobby Tables,Kate Bobson", "BOB ": "bob,bob_2,Bobby Tables,Kate Bobson", "bob_": "bob_2", "tables": "Bobby Tables",
-		"%": "100%", "_": "bob_2", "ann": "", "": "", " ": "", "\xff": "", "nobody": "", "bob" + strings.Repeat(" ", 62): "", `\`: "",
+		"0%": "100%", "b%": "", "b_2": "bob_2", "bo_": "", "ann": "", "": "", " ": "", "b": "", "b ": "", "\xff": "", "nobody": "", "bob" + strings.Repeat(" ", 62): "", `\\`: "",
 	} {
 		if got := find(q, 10); got != want {
 			t.Errorf("%q finds %s, want %s", q, got, want)

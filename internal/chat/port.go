@@ -99,8 +99,9 @@ type Reader interface {
 	// Hidden returns who does not hear user, nor is heard: one of the two
 	// blocks the other.
 	Hidden(ctx context.Context, user uint64) ([]uint64, error)
-	// Search returns people but for me and the suspended, whose folded handle
-	// begins with handle or whose name has name in it; the best first.
+	// Search returns people but for me and the suspended: those whose folded
+	// handle begins with handle, then those whose name begins with name, then
+	// those of the newest people whose name has it in it.
 	Search(ctx context.Context, me uint64, handle, name string, limit int) ([]Neighbour, error)
 
 	Group(ctx context.Context, id uint64) (g Group, ok bool, err error)

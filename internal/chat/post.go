@@ -7,7 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
@@ -22,10 +21,13 @@ const (
 
 // Post is something that somebody said to everybody, to be liked and commented.
 type Post struct {
-	ID              string // opaque
-	User            Person
-	Time            time.Time
-	Text            string
+	ID   string // opaque
+	User Person
+	Time time.Time
+	Text string
+	// Likes and Comments count all, also of people who are hidden from who
+	// asks: a number names nobody, and those who watch posts are told one for
+	// all of them.
 	Likes, Comments int
 	Liked           bool // by who asks
 }
@@ -71,7 +73,7 @@ func (s *Service) SeedPost(ctx context.Context, id string, me uint64, text strin
 		return Post{}, err
 	}
 	_, err := s.do(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if err := mayPost(t, me); err != nil {
+		if _, err := active(t, me); err != nil {
 			return nil, err
 		}
 		if _, ok, err := t.Post(background, me, id); err != nil || ok {
@@ -83,19 +85,6 @@ func (s *Service) SeedPost(ctx context.Context, id string, me uint64, text strin
 		return Post{}, err
 	}
 	return s.Post(ctx, me, id)
-}
-
-func mayPost(t Tx, me uint64) error {
-	u, ok, err := t.User(background, me)
-	switch {
-	case err != nil:
-		return err
-	case !ok:
-		return account.ErrUserNotFound
-	case u.Suspended:
-		return account.ErrSuspended
-	}
-	return nil
 }
 
 // shown is a post as me sees it.
@@ -178,51 +167,32 @@ func (s *Service) DeletePost(ctx context.Context, me uint64, id string) error {
 // however often. It says no message that is kept; those who watch posts are
 // told the number once it is durable.
 func (s *Service) Like(me uint64, post string, on bool, key journal.Key) *journal.Pending {
-	changed := false // owned by the journal's writer
-	p := s.o.Journal.DoOnce(key, s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if err := mayPost(t, me); err != nil {
+	return s.o.Journal.DoOnce(key, s.change(func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
+		if _, err := active(t, me); err != nil {
 			return nil, err
 		}
 		p, _, err := seen(background, t, me, post)
 		if err != nil {
 			return nil, err
 		}
-		if on {
-			changed, err = t.Like(background, p.Serial, me)
-		} else {
-			changed, err = t.Unlike(background, p.Serial, me)
+		set, by := t.Like, 1
+		if !on {
+			set, by = t.Unlike, -1
+		}
+		changed, err := set(background, p.Serial, me)
+		if changed {
+			tx.After(func() {
+				now := Likes{Post: post, Likes: p.Post.Likes + by}
+				_ = s.tell(&journal.Message{Kind: KindLikes, ID: rand.Text()}, now, nil, PostsTopic) // it always encodes
+			})
 		}
 		return nil, err
 	}))
-	s.tellLikes(me, post, &changed)
-	return p
-}
-
-// tellLikes tells a post's likes after the change before it: changes are done
-// in order, so once this one is, that one is durable or did not happen.
-func (s *Service) tellLikes(me uint64, post string, changed *bool) {
-	if s.o.Hub == nil {
-		return
-	}
-	var told *Likes // owned by the journal's writer, then by its finisher
-	s.o.Journal.Do(s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if !*changed {
-			return nil, nil
-		}
-		p, ok, err := t.Post(background, me, post)
-		if ok {
-			told = &Likes{Post: post, Likes: p.Post.Likes}
-		}
-		return nil, err
-	})).Then(func(_ journal.Result, err error) {
-		if err == nil && told != nil {
-			_ = s.tell(&journal.Message{Kind: KindLikes, ID: rand.Text()}, *told, nil, PostsTopic) // it always encodes
-		}
-	})
 }
 
 // Comments are what people said to a post, the oldest first, of very many the
-// newest 500, but for those who are hidden from me.
+// newest 500, but for those who are hidden from me. On a post of me's own all
+// are shown: whoever answers for a post must see what others read there.
 func (s *Service) Comments(ctx context.Context, me uint64, post string) ([]Comment, error) {
 	p, hide, err := seen(ctx, s.o.Store, me, post)
 	if err != nil {
@@ -235,7 +205,7 @@ func (s *Service) Comments(ctx context.Context, me uint64, post string) ([]Comme
 	cs := make([]Comment, 0, len(rows))
 	for i := range rows {
 		row := &rows[len(rows)-1-i]
-		if hide[row.Author.User.ID] {
+		if hide[row.Author.User.ID] && p.Author.User.ID != me {
 			continue
 		}
 		row.Comment.User = row.Author.person(me)
@@ -251,14 +221,11 @@ func (s *Service) AddComment(ctx context.Context, me uint64, post, text string) 
 	}
 	var c Comment
 	_, err := s.do(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if err := mayPost(t, me); err != nil {
-			return nil, err
-		}
-		p, _, err := seen(background, t, me, post)
+		u, err := active(t, me)
 		if err != nil {
 			return nil, err
 		}
-		u, _, err := t.User(background, me)
+		p, _, err := seen(background, t, me, post)
 		if err != nil {
 			return nil, err
 		}
@@ -279,12 +246,12 @@ func (s *Service) DeleteComment(ctx context.Context, me uint64, post, comment st
 			return nil, err
 		}
 		author, ok, err := t.Comment(background, p.Serial, comment)
-		switch {
+		switch mine := p.Author.User.ID == me; {
 		case err != nil:
 			return nil, err
-		case !ok, hide[author]:
+		case !ok, hide[author] && !mine:
 			return nil, ErrNoComment
-		case author != me && p.Author.User.ID != me:
+		case author != me && !mine:
 			return nil, ErrNotAuthor
 		}
 		return nil, t.DropComment(background, p.Serial, comment)

@@ -2,11 +2,9 @@ package chat
 
 import (
 	"context"
-	"encoding/json"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
@@ -23,18 +21,25 @@ type Presence struct {
 }
 
 // online knows who is online on this node, and whose friends are still to be
-// told of a change: the newest state of each person, so that it holds no more
-// than people however slow the telling is.
+// told of a change: the newest state of each person and of each two, so that it
+// holds no more than those however slow the telling is.
 type online struct {
 	wake chan struct{} // static; one place: there is news
 
-	mu   sync.Mutex
-	here map[uint64]struct{} // guarded by mu
-	news map[uint64]bool     // guarded by mu
+	mu      sync.Mutex
+	here    map[uint64]struct{} // guarded by mu
+	news    map[uint64]bool     // guarded by mu
+	telling map[uint64]bool     // guarded by mu: the news that Run is telling
+	sights  map[sight]bool      // guarded by mu: true: to be told if they are online
 }
 
+// sight is one friend as another sees them.
+type sight struct{ of, to uint64 }
+
 func newOnline() *online {
-	return &online{wake: make(chan struct{}, 1), here: map[uint64]struct{}{}, news: map[uint64]bool{}}
+	return &online{
+		wake: make(chan struct{}, 1), here: map[uint64]struct{}{}, news: map[uint64]bool{}, sights: map[sight]bool{},
+	}
 }
 
 // Occupied takes what the hub says of a topic (hub.Options.Occupied): an inbox
@@ -54,10 +59,39 @@ func (s *Service) Occupied(topic string, here bool) {
 	}
 	o.news[user] = here
 	o.mu.Unlock()
+	o.signal()
+}
+
+func (o *online) signal() {
 	select {
 	case o.wake <- struct{}{}:
 	default:
 	}
+}
+
+// between takes that two friends hear each other again, or not any more: each
+// is to see the other come or go. Of who was not seen online nothing is said:
+// going twice would give a block away.
+func (o *online) between(a, b uint64, open bool) {
+	o.mu.Lock()
+	for _, s := range []sight{{a, b}, {b, a}} {
+		if open || o.seen(s.of) {
+			o.sights[s] = open
+		} else {
+			delete(o.sights, s)
+		}
+	}
+	o.mu.Unlock()
+	o.signal()
+}
+
+// seen says whether friends may believe somebody to be online: also who has
+// gone is until they are told. mu is held.
+func (o *online) seen(user uint64) bool {
+	_, here := o.here[user]
+	_, untold := o.news[user]
+	_, telling := o.telling[user]
+	return here || untold || telling
 }
 
 // inboxPrefix is what account.Inbox puts before a user's id.
@@ -86,7 +120,8 @@ func (s *Service) OnlineFriends(ctx context.Context, me uint64) ([]uint64, error
 	return ids, nil
 }
 
-// Run tells people's friends that they came or went, until ctx ends.
+// Run tells people's friends that they came or went, until ctx ends. It alone
+// does, so that what is told of somebody last is how it is.
 func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
@@ -94,30 +129,39 @@ func (s *Service) Run(ctx context.Context) error {
 			return nil
 		case <-s.online.wake:
 		}
-		s.online.mu.Lock()
-		news := s.online.news
-		s.online.news = map[uint64]bool{}
-		s.online.mu.Unlock()
+		news, sights := s.online.take()
 		for user, here := range news {
 			if err := s.tellFriends(ctx, Presence{user, here}); err != nil && ctx.Err() == nil {
 				s.o.Log.Error("friends could not be told who is online", "user", user, "error", err)
 			}
 		}
+		for at, open := range sights {
+			if !open || s.Online(at.of) {
+				s.tellPresence(Presence{at.of, open}, at.to)
+			}
+		}
+		s.online.mu.Lock()
+		s.online.telling = nil
+		s.online.mu.Unlock()
 	}
+}
+
+// take is what is to be told now.
+func (o *online) take() (news map[uint64]bool, sights map[sight]bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	news, sights = o.news, o.sights
+	o.news, o.telling, o.sights = map[uint64]bool{}, news, map[sight]bool{}
+	return news, sights
 }
 
 func (s *Service) tellFriends(ctx context.Context, p Presence) error {
 	friends, err := s.OnlineFriends(ctx, p.User)
-	if err != nil || len(friends) == 0 {
-		return err
-	}
-	data, err := json.Marshal(p)
-	if err != nil {
-		return err
-	}
-	m := &journal.Message{Kind: KindPresence, From: p.User, Time: time.Now().UTC(), Data: data}
-	for _, id := range friends {
-		s.o.Hub.Tell(account.Inbox(id), m, nil)
-	}
-	return nil
+	s.tellPresence(p, friends...)
+	return err
+}
+
+func (s *Service) tellPresence(p Presence, to ...uint64) {
+	a := audience{hearers: to}
+	_ = s.tell(&journal.Message{Kind: KindPresence, From: p.User}, p, nil, a.inboxes()...) // it always encodes
 }

@@ -9,12 +9,13 @@ import (
 )
 
 // ReadAll marks what others said in a place until now as read by me. Where
-// there is nothing new, nothing is said.
+// there is nothing new, nothing is said. In a group it says no message that is
+// kept: who is there is told once the mark is durable.
 func (s *Service) ReadAll(me uint64, p Place, login uint64, key journal.Key) *journal.Pending {
 	// What is committed now is what me can have seen; looking for it here
 	// keeps the writer free.
 	upTo, last, failed := s.unread(background, me, p)
-	return s.o.Journal.DoOnce(key, s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
+	return s.o.Journal.DoOnce(key, s.change(func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		a, err := s.audience(background, t, me, p)
 		if err != nil {
 			return nil, err
@@ -22,12 +23,12 @@ func (s *Service) ReadAll(me uint64, p Place, login uint64, key journal.Key) *jo
 		if failed != nil || upTo == 0 {
 			return nil, failed
 		}
-		return a.mark(t, login, upTo, last)
+		return s.mark(tx, t, &a, login, upTo, last)
 	}))
 }
 
 // ReadTo marks what others said in a place as read by me, up to a message of
-// theirs. Where it was read already, nothing is said.
+// theirs. Where it was read already, nothing is said; see ReadAll for groups.
 func (s *Service) ReadTo(me uint64, p Place, id string, login uint64, key journal.Key) *journal.Pending {
 	return s.o.Journal.DoOnce(key, s.change(func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		a, err := s.audience(background, t, me, p)
@@ -38,12 +39,14 @@ func (s *Service) ReadTo(me uint64, p Place, id string, login uint64, key journa
 		if err != nil || m.From == me {
 			return nil, err
 		}
-		return a.mark(t, login, seq, m.ID)
+		return s.mark(tx, t, &a, login, seq, m.ID)
 	}))
 }
 
-// mark moves the speaker's mark forward, and says so unless last is "".
-func (a *audience) mark(t Tx, login, upTo uint64, last string) ([]*journal.Message, error) {
+// mark moves the speaker's mark forward, and says so unless last is "". In a
+// group everybody reads every message: as messages those would be as many as
+// its members, each in all their inboxes. The mark itself is kept, and enough.
+func (s *Service) mark(tx *journal.Tx, t Tx, a *audience, login, upTo uint64, last string) ([]*journal.Message, error) {
 	me := a.sender.ID
 	marks, err := t.ReadMarks(background, a.room)
 	if err != nil || markOf(marks, me) >= upTo {
@@ -52,8 +55,13 @@ func (a *audience) mark(t Tx, login, upTo uint64, last string) ([]*journal.Messa
 	if err := t.SetReadMark(background, a.room, me, upTo); err != nil || last == "" {
 		return nil, err
 	}
-	return a.message(KindRead, login, MessagesRead{Room: a.room, To: a.to, Group: a.group, By: a.sender, Last: last},
-		a.inboxes(account.Inbox(me)))
+	read := MessagesRead{Room: a.room, To: a.to, Group: a.group, By: a.sender, Last: last}
+	inboxes := a.inboxes(account.Inbox(me))
+	if a.group == nil {
+		return a.message(KindRead, login, read, inboxes)
+	}
+	tx.After(func() { _ = s.tell(a.told(KindRead, login), read, nil, inboxes...) }) // it always encodes
+	return nil, nil
 }
 
 func markOf(marks []ReadMark, user uint64) uint64 {

@@ -1,7 +1,9 @@
 package chat_test
 
 import (
+	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -32,10 +34,59 @@ func (w *world) readAll(me uint64, p chat.Place) []*journal.Message {
 	return r.Messages
 }
 
+// eachRoom is eachPlace with what bob's reading, by the login 7, says of itself:
+// in the private room a message, in the group what ann and bob's other devices
+// are told, the same for both.
+func eachRoom(t *testing.T, f func(t *testing.T, w *world, asAnn, asBob chat.Place, says func(*journal.Pending) *chat.MessagesRead)) {
+	t.Helper()
+	t.Run("private", func(t *testing.T) {
+		w := start(t)
+		w.befriend(ann, bob)
+		f(t, w, chat.Place{User: bob}, chat.Place{User: ann}, func(p *journal.Pending) *chat.MessagesRead {
+			r, err := p.Wait(t.Context())
+			w.ok(err)
+			if len(r.Messages) == 0 {
+				return nil
+			}
+			m := r.Messages[0]
+			if len(r.Messages) != 1 || m.Kind != chat.KindRead || m.From != bob || m.Except != 7 || topics(m) != "user/1 user/2" {
+				t.Fatalf("said %+v", m)
+			}
+			d := decode[chat.MessagesRead](t, m)
+			return &d
+		})
+	})
+	t.Run("group", func(t *testing.T) {
+		l := startLive(t)
+		g := l.group(ann, bob)
+		anns, bobs, same := l.join(account.Inbox(ann), 1), l.join(account.Inbox(bob), 8), l.join(account.Inbox(bob), 7)
+		f(t, l.world, chat.Place{Group: g.ID}, chat.Place{Group: g.ID}, func(p *journal.Pending) *chat.MessagesRead {
+			before := [3]uint64{l.head(account.Inbox(ann)), l.head(account.Inbox(bob)), l.head(chat.RoomTopic(g.ID))}
+			r, err := p.Wait(t.Context())
+			l.ok(err)
+			after := [3]uint64{l.head(account.Inbox(ann)), l.head(account.Inbox(bob)), l.head(chat.RoomTopic(g.ID))}
+			told := l.hears(account.Inbox(ann), anns)
+			if r.Messages != nil || before != after || l.hears(account.Inbox(bob), bobs) != told || strings.Contains(same.text(), chat.KindRead) {
+				t.Fatalf("kept %+v, told %q", r.Messages, told)
+			}
+			if told == "" {
+				return nil
+			}
+			var d chat.MessagesRead
+			line, read := strings.CutPrefix(told, chat.KindRead+" ")
+			if err := json.Unmarshal([]byte(line), &d); err != nil || !read {
+				t.Fatalf("told %q", told)
+			}
+			return &d
+		})
+	})
+}
+
 func TestReadAll(t *testing.T) {
-	eachPlace(t, func(t *testing.T, w *world, asAnn, asBob chat.Place) { //nolint:thelper // the test itself
-		if ms := w.readAll(bob, asBob); ms != nil {
-			t.Fatalf("of an empty room was said %+v", ms[0])
+	eachRoom(t, func(t *testing.T, w *world, asAnn, asBob chat.Place, says func(*journal.Pending) *chat.MessagesRead) { //nolint:thelper // the test itself
+		readAll := func() *chat.MessagesRead { return says(w.ReadAll(bob, asBob, 7, journal.Key{})) }
+		if d := readAll(); d != nil {
+			t.Fatalf("of an empty room was said %+v", d)
 		}
 		w.said(asAnn, ann, "one")
 		two := w.said(asAnn, ann, "two")
@@ -44,14 +95,9 @@ func TestReadAll(t *testing.T) {
 			t.Fatalf("%d unread", n)
 		}
 		record := w.head(chat.RoomTopic(5))
-		ms := w.readAll(bob, asBob)
-		if len(ms) != 1 || ms[0].Kind != chat.KindRead || ms[0].From != bob || ms[0].Except != 7 || len(ms[0].Entries) != 2 ||
-			ms[0].Seq(account.Inbox(ann)) == 0 || ms[0].Seq(account.Inbox(bob)) == 0 {
-			t.Fatalf("said %+v", ms)
-		}
-		d := decode[chat.MessagesRead](t, ms[0])
-		if d.Last != two.ID || d.By.ID != bob || d.Room != 5 || d.To != asBob.User || (d.Group != nil) != (asBob.Group != 0) {
-			t.Fatalf("said %s", ms[0].Data)
+		d := readAll()
+		if d == nil || d.Last != two.ID || d.By.ID != bob || d.Room != 5 || d.To != asBob.User || (d.Group != nil) != (asBob.Group != 0) {
+			t.Fatalf("said %+v", d)
 		}
 		if n := w.unread(bob, asBob); n != 0 || w.head(chat.RoomTopic(5)) != record {
 			t.Fatalf("%d unread", n)
@@ -60,8 +106,8 @@ func TestReadAll(t *testing.T) {
 			t.Fatalf("ann has %d unread", n)
 		}
 		for range 2 { // nothing new, then only one's own
-			if ms := w.readAll(bob, asBob); ms != nil {
-				t.Fatalf("said %+v", ms[0])
+			if d := readAll(); d != nil {
+				t.Fatalf("said %+v", d)
 			}
 			w.said(asBob, bob, "mine again")
 		}
@@ -69,40 +115,37 @@ func TestReadAll(t *testing.T) {
 		if n := w.unread(bob, asBob); n != 1 {
 			t.Fatalf("%d unread", n)
 		}
-		if ms := w.readAll(bob, asBob); len(ms) != 1 || decode[chat.MessagesRead](t, ms[0]).Last != three.ID {
-			t.Fatalf("said %+v", ms)
+		if d := readAll(); d == nil || d.Last != three.ID {
+			t.Fatalf("said %+v", d)
 		}
 		w.said(asAnn, ann, "four")
 		w.ok(w.Clear(t.Context(), ann, asAnn, 0))
-		if ms := w.readAll(bob, asBob); ms != nil {
-			t.Fatalf("of what was cleared was said %s", ms[0].Data)
+		if d := readAll(); d != nil {
+			t.Fatalf("of what was cleared was said %+v", d)
 		}
 	})
 }
 
 func TestReadTo(t *testing.T) {
-	eachPlace(t, func(t *testing.T, w *world, asAnn, asBob chat.Place) { //nolint:thelper // the test itself
+	eachRoom(t, func(t *testing.T, w *world, asAnn, asBob chat.Place, says func(*journal.Pending) *chat.MessagesRead) { //nolint:thelper // the test itself
 		one, mine := w.said(asAnn, ann, "one"), w.said(asBob, bob, "mine")
 		two := w.said(asAnn, ann, "two")
-		to := func(id string) []*journal.Message {
-			t.Helper()
-			r, err := w.ReadTo(bob, asBob, id, 7, journal.Key{}).Wait(t.Context())
-			w.ok(err)
-			return r.Messages
+		to := func(id string) *chat.MessagesRead {
+			return says(w.ReadTo(bob, asBob, id, 7, journal.Key{}))
 		}
-		if ms := to(one.ID); len(ms) != 1 || decode[chat.MessagesRead](t, ms[0]).Last != one.ID || ms[0].Except != 7 {
-			t.Fatalf("said %+v", ms)
+		if d := to(one.ID); d == nil || d.Last != one.ID {
+			t.Fatalf("said %+v", d)
 		}
 		if n := w.unread(bob, asBob); n != 1 {
 			t.Fatalf("%d unread", n)
 		}
 		for _, id := range []string{one.ID, mine.ID} {
-			if ms := to(id); ms != nil {
-				t.Fatalf("said %+v", ms[0])
+			if d := to(id); d != nil {
+				t.Fatalf("said %+v", d)
 			}
 		}
 		to(two.ID)
-		if ms := to(one.ID); ms != nil || w.unread(bob, asBob) != 0 {
+		if d := to(one.ID); d != nil || w.unread(bob, asBob) != 0 {
 			t.Fatal("a mark went back")
 		}
 		w.befriend(bob, cat)

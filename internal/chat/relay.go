@@ -83,23 +83,38 @@ func (s *Service) Signal(ctx context.Context, me, to uint64, payload json.RawMes
 	return s.tell(a.told(KindSignal, login), Signal{By: a.sender, Payload: payload}, then, account.Inbox(to))
 }
 
+// EndCall tells somebody that a call is over, with who is no friend of theirs any
+// more, or hidden from them: it says nothing of the other one.
+func (s *Service) EndCall(to uint64, payload json.RawMessage) error {
+	if err := checkPayload(payload); err != nil {
+		return err
+	}
+	return s.tell((&audience{}).told(KindSignal, 0), Signal{Payload: payload}, nil, account.Inbox(to))
+}
+
 const (
 	maxCallKey = 128           // bytes
 	maxCall    = 7 * 24 * 3600 // seconds: a longer one is a mistake
 )
 
 // RecordCall puts a call from one friend to another into their room's record,
-// once for each call's key.
+// once for each call's key. They were friends when it began: whatever is between
+// them by now, it was.
 func (s *Service) RecordCall(ctx context.Context, from, to uint64, c Call) error {
 	if c.Key == "" || len(c.Key) > maxCallKey || c.Seconds < -1 || c.Seconds > maxCall {
 		return status.Errorf(status.Invalid, "CALL_INVALID", "a call has a key of at most %d bytes, and at most %d seconds", maxCallKey, maxCall)
 	}
 	key := journal.Key{Scope: "call/" + strconv.FormatUint(from, 10) + "/" + strconv.FormatUint(to, 10), Ref: c.Key}
 	_, err := s.o.Journal.DoOnce(key, s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		a, err := s.audience(background, t, from, Place{User: to})
+		one, other := pair(from, to)
+		two, ok, err := t.Sender(background, from, to, one, other)
+		if err == nil && (!ok || two.Room == 0) {
+			err = ErrNotFriends
+		}
 		if err != nil {
 			return nil, err
 		}
+		a := audience{room: two.Room, to: to, sender: two.Profile, receiver: &two.Receiver}
 		return a.message(KindCall, 0, CallEnded{MessageSent: a.sent("", ""), Call: c}, []string{RoomTopic(a.room)})
 	})).Wait(ctx)
 	return err

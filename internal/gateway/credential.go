@@ -28,13 +28,16 @@ func Token(h http.Header) string {
 // UpgradeToken is Token of an upgrade.
 func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) }
 
+// Secure says whether whoever made the request reaches us by TLS, ours or that of
+// the proxy in front of us: whoever makes that header up harms nobody but themselves.
+func Secure(r *http.Request) bool {
+	return r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
+}
+
 // SetCookie gives the session cookie to a browser; an empty token takes it away.
-// It is Secure under TLS, ours or that of the proxy in front of us: whoever
-// makes that header up harms nobody but their own cookie.
 func SetCookie(w http.ResponseWriter, r *http.Request, token string) {
-	secure := r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https")
 	//nolint:gosec // Secure where there is TLS: a server without must work too
-	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: secure}
+	c := &http.Cookie{Name: Cookie, Value: token, Path: "/", HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: Secure(r)}
 	if token == "" {
 		c.MaxAge = -1
 	}

@@ -2,6 +2,7 @@ package journal_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -61,5 +62,37 @@ func TestAll(t *testing.T) {
 	})
 	if _, err := r.Do(found).Wait(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAfter tells once what is durable, in order and before its Pending is
+// done, and nothing of what did not happen.
+func TestAfter(t *testing.T) {
+	r := start(t, t.TempDir(), nil, nil)
+	defer r.stop()
+	var told []string // owned by the journal's goroutine until Wait returns
+	change := func(name string, err error) journal.Change {
+		return journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+			tx.After(func() { told = append(told, name) })
+			return []*journal.Message{{Kind: "said", Entries: journal.To("a"), Data: []byte("{}")}}, err
+		})
+	}
+	no := errors.New("no")
+	key := journal.Key{Scope: "s", Ref: "r"}
+	pending := []*journal.Pending{
+		r.Do(change("one", nil)),
+		r.Do(change("never", no)),
+		r.DoOnce(key, journal.All(change("two", nil), change("three", nil))),
+		r.Do(journal.All(change("not this", nil), change("nor this", no))),
+		r.DoOnce(key, change("again", nil)),
+		r.Do(change("four", nil)),
+	}
+	for i, p := range pending {
+		if _, err := p.Wait(t.Context()); (err != nil) != (i == 1 || i == 3) {
+			t.Fatal(i, err)
+		}
+	}
+	if got := strings.Join(told, " "); got != "one two three four" {
+		t.Fatalf("told %q", got)
 	}
 }

@@ -78,6 +78,7 @@ type Tx struct {
 	group *group
 	now   time.Time
 	said  map[string]uint64 // how many messages of this change, not numbered yet, enter a topic (see All)
+	after []func()          // see After
 }
 
 // Batch is the store's own side of the transaction; each core package finds
@@ -96,6 +97,12 @@ func (tx *Tx) Head(topic string) (uint64, error) {
 
 // Find is the committed message that id names, or ErrNoMessage.
 func (tx *Tx) Find(id string) (*Message, error) { return find(context.Background(), tx.batch, id) }
+
+// After leaves f to be called once the change is durable, and not at all where
+// it did not happen: for what it tells and does not keep. Calls come in the
+// order of the changes and before their Pending is done, on the journal's
+// goroutine: f must not wait.
+func (tx *Tx) After(f func()) { tx.after = append(tx.after, f) }
 
 // Pending is a change that was handed over.
 type Pending struct {

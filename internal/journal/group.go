@@ -95,7 +95,10 @@ func (g *group) apply(o *op) (ms []*Message, err error) {
 			ms, err = nil, fmt.Errorf("journal: a change panicked: %v", p)
 		}
 	}()
-	return o.change.Apply(&Tx{batch: g.batch, group: g, now: g.now})
+	tx := &Tx{batch: g.batch, group: g, now: g.now}
+	ms, err = o.change.Apply(tx)
+	o.after = tx.after
+	return ms, err
 }
 
 // repeat answers a change whose key is known with the first one's result.
@@ -217,6 +220,11 @@ func (g *group) finish(sink func([]*Message)) {
 		sink(ms)
 	}
 	for _, o := range g.ops {
+		if o.err == nil {
+			for _, f := range o.after {
+				f()
+			}
+		}
 		o.pending.finish(o.result, o.err)
 	}
 }

@@ -68,6 +68,7 @@ type op struct {
 	pending *Pending
 	result  Result
 	err     error
+	after   []func() // see Tx.After
 }
 
 // Open reads what the store holds and makes the index again from the rows that

@@ -31,6 +31,7 @@ var (
 	errURL      = status.Errorf(status.Invalid, "URL_INVALID", "the URL must be http or https with a host, without a name or password")
 	errSlow     = status.Errorf(status.Unavailable, "NO_ANSWER", "there was no answer in time")
 	errNoName   = status.Errorf(status.Unavailable, "NO_SUCH_HOST", "the host's name is not known")
+	errUpgraded = status.Errorf(status.Unavailable, "ANSWER_UNUSABLE", "the answer was a change to another protocol (101), which nobody asked for")
 	errTooLarge = status.Errorf(status.TooLarge, "ANSWER_TOO_LARGE", "the answer was too large")
 )
 
@@ -57,8 +58,9 @@ const (
 
 // Client calls other hosts.
 type Client struct {
-	o    Options // static
-	http *http.Client
+	// static
+	o         Options
+	transport *http.Transport // alone: nothing is followed, and nobody's Location is read
 }
 
 // New makes a client.
@@ -79,22 +81,19 @@ func New(o Options) *Client {
 	// HTTP/1.1 only: what a connection may cost is easily said.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	c.http = &http.Client{
-		Transport: &http.Transport{
-			Proxy: nil, DialContext: c.dial, Protocols: protocols,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
-			DisableCompression:     true, // a small answer could be a large one
-			MaxResponseHeaderBytes: maxHeader,
-			MaxIdleConns:           maxIdle, MaxIdleConnsPerHost: 2, IdleConnTimeout: idleTime,
-			ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	c.transport = &http.Transport{
+		Proxy: nil, DialContext: c.dial, Protocols: protocols,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
+		DisableCompression:     true, // a small answer could be a large one
+		MaxResponseHeaderBytes: maxHeader,
+		MaxIdleConns:           maxIdle, MaxIdleConnsPerHost: 2, IdleConnTimeout: idleTime,
+		ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 	}
 	return c
 }
 
 // Close lets idle connections go.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // dial connects to a host whose addresses all may be called.
 func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, error) {
@@ -197,9 +196,14 @@ func (c *Client) do(ctx context.Context, method, to string, header map[string]st
 	if repeat {
 		r.Header["X-Idempotency-Key"] = []string{} // known to net/http; not sent
 	}
-	res, err := c.http.Do(r)
+	res, err := c.transport.RoundTrip(r)
 	if err != nil {
 		return nil, explain(ctx, err)
+	}
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the bare connection, which no context ends.
+		_ = res.Body.Close()
+		return nil, errUpgraded
 	}
 	return res, nil
 }
@@ -227,10 +231,6 @@ func explain(ctx context.Context, err error) error {
 		return status.Errorf(status.Unavailable, "CONNECTION_FAILED", "the connection failed: %s", number.Error())
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return status.Errorf(status.Unavailable, "CONNECTION_FAILED", "the connection ended without an answer")
-	}
-	var outer *url.Error
-	if errors.As(err, &outer) {
-		err = outer.Err
 	}
 	return status.Errorf(status.Unavailable, "CONNECTION_FAILED", "the connection failed: %.200s", fmt.Sprintf("%q", err))
 }

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/webhook"
 )
@@ -108,12 +109,58 @@ func TestNoRedirect(t *testing.T) {
 	}
 }
 
+// TestLocationIsNotRead sees that what a redirect names is nobody's here, also
+// where it is nonsense.
+func TestLocationIsNotRead(t *testing.T) {
+	to := raw(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 302 Found\r\nLocation: http://%zz/secret\r\nContent-Length: 0\r\n\r\n")
+	})
+	a, err := client(t, Options{}).Post(t.Context(), webhook.Request{URL: to})
+	if err != nil || a.Status != http.StatusFound {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// TestNoOtherProtocol has a host answer with 101, and then keep the connection
+// open: the caller is not held by it.
+func TestNoOtherProtocol(t *testing.T) {
+	ended := make(chan struct{}, 2)
+	to := raw(t, func(conn net.Conn) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, conn)
+		ended <- struct{}{}
+	})
+	c := client(t, Options{Timeout: time.Hour})
+	for name, f := range map[string]func() error{
+		"post": func() error {
+			_, err := c.Post(t.Context(), webhook.Request{URL: to, Body: []byte("{}")})
+			return err
+		},
+		"call": func() error {
+			_, err := c.Call(t.Context(), process.Request{Method: http.MethodPost, URL: to, MaxAnswer: 9})
+			return err
+		},
+	} {
+		done := make(chan error, 1)
+		go func() { done <- f() }()
+		select {
+		case err := <-done:
+			if !errors.Is(err, errUpgraded) || status.Of(err).Code != status.Unavailable {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("%s is held", name)
+		}
+		<-ended // the connection was given back
+	}
+}
+
 // TestNoProxy sees that no variable of the environment leads requests away.
 func TestNoProxy(t *testing.T) {
 	for _, name := range []string{"HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"} {
 		t.Setenv(name, "http://127.0.0.1:1")
 	}
-	if c := client(t, Options{}); c.http.Transport.(*http.Transport).Proxy != nil {
+	if c := client(t, Options{}); c.transport.Proxy != nil {
 		t.Error("a proxy is asked")
 	}
 }

@@ -71,7 +71,7 @@ func attacks() map[string]string {
 		"max":              `count(big, max(big) > 0)`,
 		"median":           `count(big, median(big) > 0)`,
 		"regexp":           `count(big, text matches "^(x+x+)+y$")`,
-		"regexp heavy":     `count(big, text matches "(x|xx|xxx|xxxx){30}y")`,
+		"regexp heavy":     `count(big, text[0:8000] matches "(x|xx|xxx|xxxx){30}y")`,
 		"regexp of data":   `count(big, text matches ("(x{20}){2" + "0}y" + string(#)))`,
 		"contains":         `count(big, text contains text)`,
 		"slices":           `count(big, len(text[0:-1]) > 0)`,
@@ -131,5 +131,22 @@ func TestAttacks(t *testing.T) {
 				t.Errorf("made %d MiB", made)
 			}
 		})
+	}
+}
+
+// TestLongMatches has a match that nobody could interrupt be refused: by the
+// length of the text and the weight of the pattern together.
+func TestLongMatches(t *testing.T) {
+	env := map[string]any{"text": strings.Repeat("x", 60<<10), "heavy": "(x|xx|xxx|xxxx){30}y"}
+	for text, wants := range map[string]string{
+		`text matches "(x|xx|xxx|xxxx){30}y"`: "too long for a pattern",
+		`text matches heavy`:                  "too long for a pattern",
+		`text[0:5000] matches heavy`:          "",
+		`text matches "x+y"`:                  "",
+	} {
+		_, err := evaluate(t, text, env)
+		if wants == "" && err != nil || wants != "" && (err == nil || !strings.Contains(err.Error(), wants)) {
+			t.Errorf("%s: %v", text, err)
+		}
 	}
 }

@@ -57,6 +57,7 @@ type EndpointSpec struct {
 	URL     string
 	Process string
 	Access  Access
+	Keep    bool // where something stands at the URL already, its access stays
 }
 
 // Definition is a process that compiled. It does not change.

@@ -11,13 +11,18 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/status"
 )
 
 const (
 	lookEach = time.Second     // for an instance that is not there yet
 	retry    = 2 * time.Second // after what the server could not do
+
+	againWithin = time.Minute // that an event is tried again whose call failed
 )
+
+// againAfter is how long an event waits whose call failed, after each of its tries
+// but the last one.
+var againAfter = []time.Duration{time.Second, 5 * time.Second}
 
 // owner owns the position of a process in an instance's topic.
 func owner(process string, id uint64) string {
@@ -139,6 +144,7 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 		return err
 	}
 	defer c.Close()
+	down := false
 	for {
 		ms, err := c.Next(ctx)
 		if errors.Is(err, hub.ErrClosing) {
@@ -153,7 +159,7 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 			case instance.KindDeleted:
 				return nil
 			case instance.KindEvent:
-				if err := s.event(ctx, h, m); err != nil {
+				if down, err = s.event(ctx, h, m, down); err != nil {
 					return err
 				}
 			}
@@ -162,27 +168,30 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 	}
 }
 
-// event runs the process on one event. The error is the server's: the event is
-// to be tried again; what the process did wrong is over.
-func (s *Service) event(ctx context.Context, h heard, m *journal.Message) error {
+// event runs the process on one event. What the process did wrong is over, and
+// the next event is heard: the error is ctx's. down says whether who is called
+// was not there at the event before, and is so again: then it is not tried more
+// than once, and what follows does not wait behind each event anew.
+func (s *Service) event(ctx context.Context, h heard, m *journal.Message, down bool) (bool, error) {
 	p := s.live.Load().processes[h.process]
 	if p == nil { // it went meanwhile, and this is about to be stopped
-		return ctx.Err()
+		return down, ctx.Err()
 	}
 	s.counts.events.Add(1)
-	if m.Hops >= maxHops {
+	if m.Hops >= MaxHops {
 		s.loop(p.name, OnEvent, p.gate)
-		return nil
+		return down, nil
 	}
 	var d instance.EventData
 	if err := json.Unmarshal(m.Data, &d); err != nil {
 		s.o.Log.Error("an event cannot be read", "message", m.ID, "error", err)
-		return nil
+		return down, nil
 	}
 	url := ""
 	if p.def.Endpoint != nil {
 		url = p.def.Endpoint.URL
 	}
+	t := &trying{s: s, began: time.Now(), last: down}
 	for {
 		j := job{
 			process: p.name, def: p.def, gate: p.gate, on: OnEvent, hops: int(m.Hops), url: url, key: key(p.name, m.ID),
@@ -191,21 +200,52 @@ func (s *Service) event(ctx context.Context, h heard, m *journal.Message) error 
 				return nil
 			},
 		}
-		_, err := s.perform(ctx, j)
+		out, err := s.perform(ctx, j)
 		if err == nil {
-			return nil
+			return down && out.answers == 0, nil
 		}
 		if ctx.Err() != nil {
-			return ctx.Err()
+			return down, ctx.Err()
 		}
-		if status.Of(err).Code != status.Unavailable {
+		wait, again := t.again(j, err)
+		if !again {
 			s.failure(ctx, j, err)
-			return nil
+			return t.dead, nil
 		}
-		if !pause(ctx, retry) {
-			return ctx.Err()
+		if !pause(ctx, wait) {
+			return down, ctx.Err()
 		}
 	}
+}
+
+// trying is what came of an event so far.
+type trying struct {
+	s     *Service
+	began time.Time
+	calls int  // tries that failed because of who was called
+	last  bool // there is no other try for such
+	told  bool // that the server is at fault was logged
+	dead  bool // who was called was not there at the last try
+}
+
+// again says whether an event is tried again after an error, and when.
+func (t *trying) again(j job, err error) (wait time.Duration, again bool) {
+	var own *ownFault
+	var call *deadCall
+	t.dead = errors.As(err, &call)
+	switch {
+	case errors.As(err, &own): // as long as it takes: it is not the process's
+		if !t.told {
+			t.s.o.Log.Warn("an event waits for the server; this is tried again", "process", j.process, "event", j.key.Ref, "error", err)
+		}
+		t.told = true
+		return retry, true
+	case !t.dead || t.last || t.calls == len(againAfter):
+		return 0, false
+	}
+	wait = againAfter[t.calls]
+	t.calls++
+	return wait, time.Since(t.began)+wait < againWithin
 }
 
 func eventValue(name, from string, data json.RawMessage) any {

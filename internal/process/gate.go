@@ -4,12 +4,14 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // The bounds of one process, of all its connections and events together.
 const (
-	maxCalls = 32 // that are under way
+	maxCalls   = 32  // that are under way
+	maxWaiting = 512 // runs that wait to make one; another is out of time at once
 
 	// What its runs may do that were caused by processes: a second's share, and
 	// how much of it can be saved up. Every connection hears what is said to
@@ -22,6 +24,8 @@ const (
 type gate struct {
 	cpu   chan struct{} // held while expressions run
 	calls chan struct{} // held while a call is under way
+
+	waiting atomic.Int32 // for a place in calls
 
 	mu     sync.Mutex
 	tokens float64   // guarded by mu
@@ -49,6 +53,17 @@ func enter(ctx context.Context, places chan struct{}) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+}
+
+// enterCall waits for a place of a call, but not behind too many: each who waits
+// holds all that its run has made. One that is patient waits behind any number.
+func (g *gate) enterCall(ctx context.Context, patient bool) error {
+	n := g.waiting.Add(1)
+	defer g.waiting.Add(-1)
+	if n > maxWaiting && !patient {
+		return errCrowded
+	}
+	return enter(ctx, g.calls)
 }
 
 func leave(places chan struct{}) { <-places }

@@ -180,22 +180,26 @@ func declare(t Tx, d *Definition) error {
 	if d.Endpoint != nil {
 		mine = d.Endpoint.URL
 	}
+	others, byHand := 0, false
 	for _, e := range all {
 		switch {
 		case e.URL == mine && e.Process != d.Name:
 			return ErrTaken
 		case e.URL == mine && !e.Declared:
-			mine = ""
-		case e.URL != mine && e.Process == d.Name && e.Declared:
+			byHand = true
+		case e.URL == mine:
+		case e.Process == d.Name && e.Declared:
 			if _, err := t.DropEndpoint(background, e.URL); err != nil {
 				return err
 			}
+		default:
+			others++
 		}
 	}
-	if mine == "" {
+	if mine == "" || byHand {
 		return nil
 	}
-	if len(all) >= maxEndpoints {
+	if others >= maxEndpoints {
 		return ErrTooManyEndpoints
 	}
 	return t.SetEndpoint(background, EndpointRow{URL: mine, Process: d.Name, Access: d.Endpoint.Access, Declared: true})
@@ -204,12 +208,13 @@ func declare(t Tx, d *Definition) error {
 // begin gives a process its place in the topics of the instances that it does
 // not hear yet: what was said before is not for it.
 func (s *Service) begin(ctx context.Context, d *Definition) error {
-	var hears []string
-	if p := s.live.Load().processes[d.Name]; p != nil {
-		hears = p.def.Instances
+	row, _, err := s.o.Store.Process(ctx, d.Name)
+	if err != nil {
+		return err
 	}
+	p := s.live.Load().processes[d.Name]
 	for _, name := range d.Instances {
-		if slices.Contains(hears, name) {
+		if p != nil && slices.Contains(p.def.Instances, name) {
 			continue
 		}
 		i, err := s.o.Instances.Get(ctx, instance.ByName(name))
@@ -218,6 +223,16 @@ func (s *Service) begin(ctx context.Context, d *Definition) error {
 		}
 		if err != nil {
 			return err
+		}
+		if p == nil && row.Published != 0 {
+			// It is published and cannot be run any more: what was said meanwhile
+			// waits for the version that can.
+			if _, known, err := s.o.Acked.Position(ctx, owner(d.Name, i.ID)); err != nil || known {
+				if err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		if err := s.beginAt(ctx, d.Name, i.ID); err != nil {
 			return err
@@ -303,9 +318,14 @@ func (s *Service) SetEndpoint(ctx context.Context, url string, spec EndpointSpec
 			if !ok {
 				return ErrNoProcess
 			}
-			if _, known, err := t.Endpoint(background, url); err != nil {
+			was, known, err := t.Endpoint(background, url)
+			if err != nil {
 				return err
-			} else if !known {
+			}
+			if known && spec.Keep {
+				spec.Access = was.Access
+			}
+			if !known {
 				all, err := t.Endpoints(background)
 				if err != nil {
 					return err
@@ -317,6 +337,15 @@ func (s *Service) SetEndpoint(ctx context.Context, url string, spec EndpointSpec
 			return t.SetEndpoint(background, EndpointRow{URL: url, Process: spec.Process, Access: spec.Access})
 		})
 	})
+}
+
+// Bound is what is set for a URL, live or not.
+func (s *Service) Bound(ctx context.Context, url string) (EndpointRow, error) {
+	row, ok, err := s.o.Store.Endpoint(ctx, url)
+	if err == nil && !ok {
+		err = ErrNoEndpoint
+	}
+	return row, err
 }
 
 // DropEndpoint takes what stands at a URL away.

@@ -9,9 +9,9 @@ import (
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// nearest returns the candidate that name was most likely meant to be, or ""
+// Nearest returns the candidate that name was most likely meant to be, or ""
 // where none is near.
-func nearest(name string, candidates []string) string {
+func Nearest(name string, candidates []string) string {
 	if len(name) > 64 {
 		return ""
 	}
@@ -47,7 +47,7 @@ func distance(a, b string) int {
 
 // hint adds the nearest candidate to what is said of an unknown name.
 func hint(text, name string, candidates []string) string {
-	if n := nearest(name, candidates); n != "" {
+	if n := Nearest(name, candidates); n != "" {
 		return text + "; did you mean " + n + "?"
 	}
 	return text

@@ -15,6 +15,7 @@ const (
 	maxPattern = 256 // bytes
 	maxWeight  = 500 // see weigh
 	maxMatch   = 64 << 10
+	maxEffort  = 4 << 20 // of one match: the text's length times the weight
 )
 
 // weigh is about how many instructions a pattern becomes. It is known before
@@ -87,6 +88,9 @@ func (m *machine) matched(re *regexp.Regexp, weight int, v any) any {
 	text := m.text(v)
 	if len(text) > maxMatch {
 		fail("a text of more than %d bytes cannot be matched", maxMatch)
+	}
+	if len(text)*weight > maxEffort {
+		fail("a text of %d bytes is too long for a pattern as heavy as this one", len(text))
 	}
 	m.step(1 + len(text)*weight/4)
 	return re.MatchString(text)

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/sign"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // KindSaid is what a process published to an endpoint; its Data is a Said. It
@@ -35,8 +37,8 @@ type Said struct {
 }
 
 const (
-	// maxHops is how many processes in a row may cause each other.
-	maxHops = 8
+	// MaxHops is how many processes in a row may cause each other.
+	MaxHops = 8
 
 	maxAnswer = 256 << 10 // of a call, and of what it sends
 )
@@ -44,7 +46,25 @@ const (
 var (
 	errLoop    = errors.New("processes cause too much among each other")
 	errNoCalls = errors.New("this server makes no calls")
+	errCrowded = fmt.Errorf("too many of its runs wait to make a call: %w", context.DeadlineExceeded)
 )
+
+// HopsHeader says to who is called how many processes in a row led to it: a call
+// may come back to this server, and cause more.
+const HopsHeader = "Kabar-Hops"
+
+// ownFault is what the server could not do. The process is not at fault, and the
+// same run can go well later.
+type ownFault struct{ err error }
+
+func (e *ownFault) Error() string { return e.err.Error() }
+func (e *ownFault) Unwrap() error { return e.err }
+
+// deadCall is a call that failed because of who was called, and could go well later.
+type deadCall struct{ err error }
+
+func (e *deadCall) Error() string { return "the call failed: " + e.err.Error() }
+func (e *deadCall) Unwrap() error { return e.err }
 
 func now() time.Time { return time.Now() }
 
@@ -69,6 +89,7 @@ type job struct {
 // while it waits.
 func (s *Service) perform(ctx context.Context, j job) (outcome, error) {
 	s.counts.runs.Add(1)
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, s.timeout(j.def))
 	defer cancel()
 	if err := enter(ctx, j.gate.cpu); err != nil {
@@ -111,7 +132,13 @@ func (s *Service) perform(ctx context.Context, j job) (outcome, error) {
 	if err != nil {
 		return out, err
 	}
+	if j.on == OnEvent { // nobody waits for it; it is passed once it is stored
+		ctx = whole
+	}
 	_, err = s.o.Journal.DoOnce(j.key, c).Wait(ctx)
+	if err != nil && status.Of(err).Code == status.Unavailable {
+		err = &ownFault{err}
+	}
 	return out, err
 }
 
@@ -165,6 +192,9 @@ func (s *Service) deed(ctx context.Context, j job, a action) (journal.Change, er
 func (s *Service) person(ctx context.Context, p any) (uint64, error) {
 	if name, ok := p.(string); ok {
 		u, err := s.o.Accounts.UserByHandle(ctx, name)
+		if err != nil && ctx.Err() == nil && status.Of(err).Code == status.Internal {
+			err = &ownFault{err} // it could not be read
+		}
 		return u.ID, err
 	}
 	id, ok := p.(int)
@@ -179,7 +209,7 @@ func (s *Service) call(ctx context.Context, j job, st *step, query map[string]st
 	if s.o.Caller == nil {
 		return nil, errNoCalls
 	}
-	if err := enter(ctx, j.gate.calls); err != nil {
+	if err := j.gate.enterCall(ctx, j.on == OnEvent); err != nil {
 		return nil, err
 	}
 	defer leave(j.gate.calls)
@@ -192,8 +222,12 @@ func (s *Service) call(ctx context.Context, j job, st *step, query map[string]st
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case err != nil && status.Of(err).Code == status.Unavailable:
+		return nil, &deadCall{err}
 	case err != nil:
 		return nil, fmt.Errorf("the call failed: %w", err)
+	case a.Status >= 500:
+		return nil, &deadCall{fmt.Errorf("it was answered with status %d", a.Status)}
 	case a.Status < 200 || a.Status > 299:
 		return nil, fmt.Errorf("the call was answered with status %d", a.Status)
 	case len(a.Body) > maxAnswer:
@@ -236,6 +270,7 @@ func (s *Service) request(j job, st *step, query map[string]string, body []byte)
 		return Request{}, err
 	}
 	maps.Copy(r.Header, st.header)
+	r.Header[HopsHeader] = strconv.Itoa(j.hops + 1)
 	r.Header["Accept"] = "application/json"
 	if body != nil {
 		r.Header["Content-Type"] = "application/json"

@@ -116,7 +116,7 @@ func (r *reader) keys(n *yaml.Node, what string, known ...string) map[string]ent
 	for _, e := range r.entries(n, what) {
 		if !slices.Contains(known, e.key.Value) {
 			text := fmt.Sprintf("there is no key %s in %s", strconv.Quote(cut(e.key.Value, 40)), what)
-			if near := nearest(e.key.Value, known); near != "" {
+			if near := Nearest(e.key.Value, known); near != "" {
 				text += "; did you mean " + near + "?"
 			} else {
 				text += "; the keys are " + strings.Join(known, ", ")
@@ -350,7 +350,7 @@ func (r *reader) typeOf(f *Field, n *yaml.Node) {
 	f.Optional = f.Optional || optional
 	if !slices.Contains(typeNames, name) {
 		text := "there is no type " + strconv.Quote(cut(name, 40))
-		if near := nearest(name, typeNames); near != "" {
+		if near := Nearest(name, typeNames); near != "" {
 			text += "; did you mean " + near + "?"
 		} else {
 			text += "; the types are " + strings.Join(typeNames, ", ") + ", with ? where the field is optional"

@@ -393,6 +393,7 @@ var headerForm = regexp.MustCompile(`^[A-Za-z0-9-]{1,64}$`)
 
 var ownHeaders = []string{
 	"host", "content-length", "content-type", "transfer-encoding", "connection", "upgrade", "user-agent", "expect", "te", "trailer", "proxy-authorization",
+	"kabar-hops",
 }
 
 func (r *stepReader) call(s *step, n *yaml.Node) {

@@ -62,6 +62,7 @@ func (s *Service) reload(ctx context.Context) (changed []string, err error) {
 	}
 	old := s.live.Load()
 	next := &registry{processes: map[string]*published{}, endpoints: map[string]*Endpoint{}}
+	broken := map[string]bool{}
 	for _, row := range rows {
 		if row.Published == 0 {
 			continue
@@ -70,13 +71,28 @@ func (s *Service) reload(ctx context.Context) (changed []string, err error) {
 		if err != nil {
 			return nil, err
 		}
-		if p != nil {
-			next.processes[row.Name] = p
+		if p == nil {
+			broken[row.Name] = true
+			continue
 		}
+		next.processes[row.Name] = p
 	}
+	dropped := map[string]bool{}
 	for _, row := range ends {
 		p := next.processes[row.Process]
-		if p == nil || s.o.Reserved(row.URL) {
+		why := ""
+		switch {
+		case s.o.Reserved(row.URL):
+			why = ErrReserved.Message
+		case p == nil && broken[row.Process]:
+			why = "its process cannot be run"
+		case p == nil:
+			continue // nobody published it yet
+		}
+		if why != "" {
+			if dropped[row.URL] = true; !s.dropped[row.URL] {
+				s.o.Log.Error("an endpoint is not served", "endpoint", row.URL, "process", row.Process, "reason", why)
+			}
 			continue
 		}
 		e := &Endpoint{
@@ -97,6 +113,7 @@ func (s *Service) reload(ctx context.Context) (changed []string, err error) {
 		}
 	}
 	slices.SortFunc(next.list, func(a, b *Endpoint) int { return strings.Compare(a.URL, b.URL) })
+	s.dropped = dropped
 	s.live.Store(next)
 	select {
 	case s.poke <- struct{}{}:
@@ -126,6 +143,11 @@ func (s *Service) publishedOf(ctx context.Context, row Row, old *published) (*pu
 	}
 	return p, nil
 }
+
+// Edition is another value after each change of what is published, and the same
+// one in between: what was made of the endpoints can be kept by it. It is held
+// for comparing only.
+func (s *Service) Edition() any { return s.live.Load() }
 
 // Endpoints are the endpoints that are live, by URL.
 func (s *Service) Endpoints() []*Endpoint { return slices.Clone(s.live.Load().list) }

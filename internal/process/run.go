@@ -209,6 +209,9 @@ func (r *running) reply(s *step) error {
 		if size += sizeOf(v) + len(f.name); size > maxOutputs {
 			return errors.New("the outputs became too large")
 		}
+		if !finite(v) {
+			return fmt.Errorf("%s holds a number that is infinite or none", f.name)
+		}
 		r.out.outputs[f.name] = plain(v)
 	}
 	for _, o := range r.d.Outputs {

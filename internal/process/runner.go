@@ -73,11 +73,14 @@ func (s *Service) Runner(e *Endpoint, who Who) *Runner {
 	return r
 }
 
-// Renew is a runner of the same connection with the same vars, for an endpoint
-// or a person that changed.
+// Renew is a runner of the same connection for an endpoint or a person that
+// changed. The vars stay while it is the same process: what one kept is none of
+// another's business.
 func (r *Runner) Renew(e *Endpoint, who Who) *Runner {
 	next := r.s.Runner(e, who)
-	next.state = r.state
+	if e.Process == r.endpoint.Process {
+		next.state = r.state
+	}
 	return next
 }
 
@@ -186,7 +189,7 @@ func (r *Runner) Trigger(ctx context.Context, t Trigger) (push map[string]any, b
 	if !r.endpoint.Def.Hears(t.On) {
 		return nil, nil
 	}
-	if t.Hops >= maxHops {
+	if t.Hops >= MaxHops {
 		r.s.loop(r.endpoint.Process, t.On, r.endpoint.gate)
 		return nil, failed()
 	}
@@ -266,7 +269,11 @@ func (s *Service) failure(ctx context.Context, j job, err error) *Bad {
 		bad = timedOut()
 	}
 	if more, ok := j.gate.tellable(now()); ok {
-		s.o.Log.Warn("a process failed", "process", j.process, "on", j.on, "error", cut(err.Error(), 500), "more", more)
+		words := "a process failed"
+		if errors.As(err, new(*ownFault)) {
+			words = "the server could not carry out what a process did"
+		}
+		s.o.Log.Warn(words, "process", j.process, "on", j.on, "error", cut(err.Error(), 500), "more", more)
 	}
 	return bad
 }

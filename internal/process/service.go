@@ -77,7 +77,8 @@ type Service struct {
 	poke   chan struct{} // Run looks at what is published
 	counts counts
 
-	changing chan struct{} // holds one while what is published is changed and read again
+	changing chan struct{}   // holds one while what is published is changed and read again
+	dropped  map[string]bool // guarded by changing: the URLs that are bound and not served
 	watchers atomic.Pointer[[]func(url string)]
 }
 
@@ -120,10 +121,14 @@ func (s *Service) Stats() Stats {
 // background is for what runs inside a change, which waits for nobody.
 var background = context.Background()
 
-// change hands a change over and waits for it.
+// change hands a change over and waits for it. What is handed over happens,
+// whether or not its caller still waits: so it is waited for, and put in force.
 func (s *Service) change(ctx context.Context, f func(tx *journal.Tx, t Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	_, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
 		return nil, f(tx, s.o.Store.In(tx))
-	})).Wait(ctx)
+	})).Wait(context.WithoutCancel(ctx))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -186,7 +187,28 @@ func decodeNumber(text string) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the number %.40s is out of range", text)
 	}
+	if !finite(f) {
+		return nil, fmt.Errorf("%.40s is no number that can be written", text)
+	}
 	return f, nil
+}
+
+// finite says whether a value holds no number that is infinite or none: JSON has
+// no such.
+func finite(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return !math.IsNaN(v) && !math.IsInf(v, 0)
+	case *list:
+		return !slices.ContainsFunc(v.items, func(item any) bool { return !finite(item) })
+	case *object:
+		for _, f := range v.fields {
+			if !finite(f) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // appendJSON writes a value.
@@ -227,7 +249,7 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 	case int:
 		return strconv.AppendInt(b, int64(v), 10), nil
 	case float64:
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if !finite(v) {
 			return nil, errors.New("a number is infinite or none")
 		}
 		t, err := json.Marshal(v)
@@ -326,7 +348,7 @@ func fit(v any, t Type) (_ any, ok bool) {
 		case int:
 			return float64(n), true
 		case float64:
-			return n, !math.IsNaN(n) && !math.IsInf(n, 0)
+			return n, finite(n)
 		}
 	default:
 		ok = true

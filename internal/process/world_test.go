@@ -63,13 +63,19 @@ func (l *lines) String() string {
 // start starts a world; change, where it is not nil, changes its options.
 func start(t testing.TB, folder string, change func(*process.Options)) *world {
 	t.Helper()
+	return startOn(t, folder, func(s account.Store) account.Store { return s }, change)
+}
+
+// startOn is start with accounts that stand on what wrap makes of their store.
+func startOn(t testing.TB, folder string, wrap func(account.Store) account.Store, change func(*process.Options)) *world {
+	t.Helper()
 	st, err := store.Open(bg, store.Options{Folder: folder})
 	ok(t, err)
 	j, err := journal.Open(bg, journal.Options{Store: st})
 	ok(t, err)
 	w := &world{t: t, store: st, journal: j, hub: hub.New(j, hub.Options{}), log: &lines{}}
 	w.acked = hub.NewCollector(st, j, slog.New(slog.DiscardHandler))
-	w.accounts, err = account.New(account.Options{Journal: j, Store: st.Accounts(), Key: signingKey, HashCost: account.HashCost{Memory: 64, Passes: 1, Threads: 1}})
+	w.accounts, err = account.New(account.Options{Journal: j, Store: wrap(st.Accounts()), Key: signingKey, HashCost: account.HashCost{Memory: 64, Passes: 1, Threads: 1}})
 	ok(t, err)
 	w.chats, err = chat.New(chat.Options{Journal: j, Store: st.Chats()})
 	ok(t, err)

@@ -71,7 +71,7 @@ func TestTicketRows(t *testing.T) {
 		for id := range uint64(3) {
 			errs = append(errs, a.AddLogin(bg, account.Login{ID: id + 1, User: 7, Expires: at}, []byte{byte(id)}))
 		}
-		want := account.Ticket{ID: 5, Login: 2, Start: 9}
+		want := account.Ticket{ID: 5, Login: 2, Start: 9, Head: 12}
 		errs = append(errs, a.SetTicket(bg, account.Ticket{ID: 4, Login: 2}, []byte("old")), a.SetTicket(bg, want, []byte("new")))
 		if _, _, _, ok, err := a.LoginByTicket(bg, []byte("old")); ok || err != nil {
 			t.Errorf("the old one is good, %v", err)
@@ -85,7 +85,13 @@ func TestTicketRows(t *testing.T) {
 		if a.SetTicket(bg, account.Ticket{ID: 6, Login: 1}, []byte("new")) == nil {
 			t.Error("one secret for two logins")
 		}
+		if _, ok, err := a.LastTicket(bg, 1); ok || err != nil {
+			t.Errorf("a login without a ticket had one, %v", err)
+		}
 		errs = append(errs, a.DropTicket(bg, 2))
+		if last, ok, err := a.LastTicket(bg, 2); err != nil || !ok || last != want {
+			t.Errorf("read %+v, %v", last, err)
+		}
 		if ts, err := a.TicketsOf(bg, 7); err != nil || len(ts) != 0 {
 			t.Errorf("read %+v, %v", ts, err)
 		}
@@ -95,12 +101,12 @@ func TestTicketRows(t *testing.T) {
 
 func TestMailCodeRows(t *testing.T) {
 	at := time.UnixMilli(1700000000123).UTC()
-	c := account.MailCode{Hash: []byte("hash"), Made: at, Tries: 1, Sends: 2, Since: at.Add(-time.Minute)}
+	c := account.MailCode{Hash: []byte("hash"), Made: at, Tries: 1, Sends: 2, Since: at.Add(-time.Minute), DaySends: 7, Day: at.Add(-time.Hour)}
 	inBatches(t, t.TempDir(), func(st *store.Store, tx *journal.Tx) error {
 		a := st.Accounts().In(tx)
 		read := func(want account.MailCode) {
 			got, ok, err := a.MailCode(bg, "ann@x")
-			if err != nil || !ok || string(got.Hash) != string(want.Hash) || got.Made != want.Made || got.Tries != want.Tries || got.Sends != want.Sends || got.Since != want.Since {
+			if err != nil || !ok || string(got.Hash) != string(want.Hash) || got.Made != want.Made || got.Tries != want.Tries || got.Sends != want.Sends || got.Since != want.Since || got.DaySends != want.DaySends || got.Day != want.Day {
 				t.Errorf("read %+v, %v; want %+v", got, err, want)
 			}
 		}

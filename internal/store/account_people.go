@@ -43,12 +43,6 @@ func (q accounts) users(ctx context.Context, rest string, args ...any) ([]accoun
 	return us, err
 }
 
-func (q accounts) SearchUsers(ctx context.Context, key string, limit int) ([]account.User, error) {
-	const byHandle = "substr(u.handle_key, 1, length(?)) = ?"
-	return q.users(ctx, "WHERE u.suspended = 0 AND ("+byHandle+" OR instr(u.name_key, ?) > 0)"+
-		" ORDER BY u.handle_key = ? DESC, "+byHandle+" DESC, u.id LIMIT ?", key, key, key, key, key, key, limit)
-}
-
 func (q accounts) UsersAfter(ctx context.Context, key string, after uint64, limit int) ([]account.User, error) {
 	if key == "" {
 		return q.users(ctx, "WHERE u.id > ? ORDER BY u.id LIMIT ?", after, limit)

@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"strings"
+	"unicode/utf8"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
@@ -77,16 +77,45 @@ func (q chats) Hidden(ctx context.Context, user uint64) ([]uint64, error) {
 		user, user)
 }
 
-// like is text as a literal part of a LIKE pattern, whose escape is \.
-func like(text string) string {
-	return strings.NewReplacer(`\`, `\\`, "%", `\%`, "_", `\_`).Replace(text)
-}
+// The ways to search, the cheap ones first: the beginning of a handle, then of
+// a name, each by its index; then a part of a name, for which rows are read, of
+// at most so many people.
+const (
+	searchQuery  = "SELECT " + userColumns + ", " + relationColumns + " FROM "
+	searchHandle = searchQuery + "users u" + relationJoin + "WHERE u.handle_key >= ? AND u.handle_key < ? AND u.suspended = 0 ORDER BY u.handle_key LIMIT ?"
+	searchName   = searchQuery + "users u" + relationJoin + "WHERE u.name_key >= ? AND u.name_key < ? AND u.suspended = 0 ORDER BY u.name_key, u.id LIMIT ?"
+	searchPart   = searchQuery + "(SELECT * FROM users ORDER BY id DESC LIMIT 20000) u" + relationJoin +
+		"WHERE instr(u.name_key, ?) > 0 AND u.suspended = 0 ORDER BY u.id DESC LIMIT ?"
+)
 
 func (q chats) Search(ctx context.Context, me uint64, handle, name string, limit int) ([]chat.Neighbour, error) {
-	return q.neighbours(ctx, "SELECT "+userColumns+", "+relationColumns+" FROM users u"+relationJoin+
-		`WHERE u.suspended = 0 AND u.id <> ? AND (u.handle_key LIKE ? ESCAPE '\' OR u.name_key LIKE ? ESCAPE '\')
-		ORDER BY u.handle_key = ? DESC, u.handle_key LIKE ? ESCAPE '\' DESC, u.name_key LIKE ? ESCAPE '\' DESC, u.id LIMIT ?`,
-		me, me, me, like(handle)+"%", "%"+like(name)+"%", handle, like(handle)+"%", like(name)+"%", limit)
+	const last = string(utf8.MaxRune) // no name has it, nor what begins like one and follows all that do
+	var found []chat.Neighbour
+	had := map[uint64]bool{me: true}
+	for _, way := range []struct {
+		query string
+		args  []any
+	}{
+		{searchHandle, []any{handle, handle + last}},
+		{searchName, []any{name, name + last}},
+		{searchPart, []any{name}},
+	} {
+		// What an earlier way found too is passed over, so what it lacks is among limit and me.
+		ns, err := q.neighbours(ctx, way.query, append(append([]any{me, me}, way.args...), limit+1)...)
+		if err != nil {
+			return nil, err
+		}
+		for _, n := range ns {
+			if had[n.User.ID] {
+				continue
+			}
+			had[n.User.ID] = true
+			if found = append(found, n); len(found) == limit {
+				return found, nil
+			}
+		}
+	}
+	return found, nil
 }
 
 func (q chats) neighbours(ctx context.Context, query string, args ...any) ([]chat.Neighbour, error) {

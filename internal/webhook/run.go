@@ -68,14 +68,19 @@ func (r *running) start(ctx context.Context, row Row) {
 	w := &worker{s: r.s, id: row.ID, version: row.Version, cancel: cancel, done: make(chan struct{})}
 	r.workers[row.ID] = w
 	r.all.Go(func() {
-		defer cancel()
-		defer close(w.done)
-		w.run(ctx)
+		err := w.run(ctx)
+		cancel()
+		close(w.done)
+		if !errors.Is(err, hub.ErrClosing) { // else the next one would end at once, too
+			w.s.look(w.id)
+		}
 	})
 }
 
 // look puts a worker that knows how the webhook is now in the place of one that
-// does not. The old one ends first: an endpoint has one at a time.
+// does not. The old one ends first: an endpoint has one at a time. Nobody waits
+// for its end, which has us look again: one that is slow to end holds up no
+// other webhook.
 func (r *running) look(ctx context.Context, id uint64) {
 	row, ok, err := r.s.o.Store.Webhook(ctx, id)
 	if err != nil {
@@ -86,11 +91,12 @@ func (r *running) look(ctx context.Context, id uint64) {
 		return
 	}
 	if w := r.workers[id]; w != nil {
-		if ok && row.Version == w.version && !w.ended() {
+		if !w.ended() {
+			if !ok || row.Version != w.version {
+				w.cancel()
+			}
 			return
 		}
-		w.cancel()
-		<-w.done
 		delete(r.workers, id)
 	}
 	if ok {
@@ -139,16 +145,17 @@ func (w *worker) ended() bool {
 	}
 }
 
-func (w *worker) run(ctx context.Context) {
+// run delivers until the webhook is not as it was, or ctx or the hub ends.
+func (w *worker) run(ctx context.Context) error {
 	for {
 		err := w.work(ctx)
 		w.release()
 		if ctx.Err() != nil || errors.Is(err, errOutdated) || errors.Is(err, hub.ErrClosing) {
-			return
+			return err
 		}
 		w.s.o.Log.Error("a webhook cannot go on; this is tried again", "webhook", w.id, "error", err)
-		if wait(ctx, time.Now().Add(pause)) != nil {
-			return
+		if err := wait(ctx, time.Now().Add(pause)); err != nil {
+			return err
 		}
 	}
 }
@@ -171,7 +178,7 @@ func (w *worker) watch(ctx context.Context) (end func(), err error) {
 	if w.row.Instance == 0 {
 		return func() {}, nil
 	}
-	session := &hub.Session{Conn: watcher{w.s, w.id}, Format: lastWord{}, Topic: w.topic()}
+	session := &hub.Session{Conn: watcher{w.s, w.id}, Format: lastWord{}, Topic: w.topic(), Inside: true}
 	if err := w.s.o.Hub.Subscribe(ctx, session, hub.Now()); err != nil {
 		return nil, err
 	}

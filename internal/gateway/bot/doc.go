@@ -64,7 +64,8 @@
 // # Changes
 //
 // A process that is published anew, or another for the endpoint, takes effect
-// for the next frame of who is connected. Who may no longer use the endpoint is
+// for the next frame of who is connected; another process begins without the
+// vars of the one before. Who may no longer use the endpoint is
 // closed with 4003, and where it is gone with 4004. That somebody left a group
 // is seen at their next frame or trigger, 5 seconds later at most.
 package bot

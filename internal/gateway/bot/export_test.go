@@ -82,3 +82,6 @@ func until(ctx context.Context, done func() bool) error {
 	}
 	return nil
 }
+
+// Start runs f as a lane does.
+func (g *Gateway) Start(f func()) bool { return g.start(f) }

@@ -8,12 +8,14 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/coder/websocket"
 
+	"github.com/kabar-io/kabar/internal/gateway/bot"
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/process"
@@ -306,5 +308,37 @@ func TestCloseBreaksOff(t *testing.T) {
 	b.say(`{"message":"x"}`) // nobody answers any more
 	if err := r.gateway.Close(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestCloseCounts has much begin while the gateway ends: what was begun has ended
+// when it has, and nothing begins after that.
+func TestCloseCounts(t *testing.T) {
+	r := &rig{}
+	started(t, r)
+	for range 100 {
+		g := bot.New(bot.Options{Processes: r.processes})
+		var begun, ended atomic.Int64
+		var all sync.WaitGroup
+		for range 4 {
+			all.Go(func() {
+				for range 50 {
+					if g.Start(func() { ended.Add(1) }) {
+						begun.Add(1)
+					}
+				}
+			})
+		}
+		if err := g.Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if n := ended.Load(); g.Start(func() {}) {
+			t.Fatalf("after %d, one began behind the end", n)
+		}
+		at := ended.Load()
+		all.Wait()
+		if begun.Load() != at || ended.Load() != at {
+			t.Fatalf("%d had ended, %d ended, %d began", at, ended.Load(), begun.Load())
+		}
 	}
 }

@@ -3,7 +3,6 @@ package bot
 import (
 	"context"
 	"net/http"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,10 +34,11 @@ type Gateway struct {
 	stop       context.CancelFunc
 
 	refused atomic.Int64
-	work    sync.WaitGroup // what runs for the lanes
 
 	mu     sync.Mutex
 	lanes  map[string]*lane // guarded by mu; by endpoint
+	work   int              // guarded by mu: what runs for the lanes
+	idle   chan struct{}    // guarded by mu: nil, or what Close waits for: closed when nothing runs
 	closed bool             // guarded by mu
 }
 
@@ -61,19 +61,23 @@ func (g *Gateway) Refused() int64 { return g.refused.Load() }
 // when ctx ends. It comes after the connections have gone.
 func (g *Gateway) Close(ctx context.Context) error {
 	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		g.work.Wait()
-	}()
+	g.mu.Lock()
+	if g.work == 0 {
+		g.closed = true
+		close(done)
+	} else {
+		g.idle = done
+	}
+	g.mu.Unlock()
 	var err error
 	select {
 	case <-done:
 	case <-ctx.Done():
 		err = ctx.Err()
+		g.mu.Lock()
+		g.closed = true
+		g.mu.Unlock()
 	}
-	g.mu.Lock()
-	g.closed = true
-	g.mu.Unlock()
 	g.stop()
 	<-done
 	return err
@@ -86,8 +90,23 @@ func (g *Gateway) start(f func()) bool {
 	if g.closed {
 		return false
 	}
-	g.work.Go(f)
+	g.work++
+	go func() {
+		defer g.end()
+		f()
+	}()
 	return true
+}
+
+// end is the end of what start began. The last one closes what Close waits for.
+func (g *Gateway) end() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.work--; g.work == 0 && g.idle != nil {
+		g.closed = true
+		close(g.idle)
+		g.idle = nil
+	}
 }
 
 // Handle adds the dialect's routes to a mux.
@@ -174,7 +193,7 @@ func (g *Gateway) explain(w http.ResponseWriter, r *http.Request) {
 // address is where a WebSocket connects, as whoever made the request reaches us.
 func address(r *http.Request, path string) string {
 	scheme := "ws://"
-	if r.TLS != nil || strings.EqualFold(r.Header.Get("X-Forwarded-Proto"), "https") {
+	if gateway.Secure(r) {
 		scheme = "wss://"
 	}
 	return scheme + r.Host + path

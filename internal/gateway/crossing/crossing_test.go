@@ -4,6 +4,7 @@ package crossing_test
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -128,7 +129,7 @@ func socket(ctx context.Context, s *transcript.Scene, name string) error {
 	if err != nil {
 		return err
 	}
-	id, _, err := s.Accounts.OpenTicket(ctx, login, false)
+	id, _, err := s.Accounts.OpenTicket(ctx, login, math.MaxUint64, false)
 	s.Set(name+"socket", id)
 	return err
 }

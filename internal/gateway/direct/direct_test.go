@@ -97,6 +97,21 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 		s.Set("code", code)
 		return err
 	},
+	// called 1 2: 1 did so; $call is the id of the record.
+	"called": func(ctx context.Context, s *transcript.Scene, rest string) error {
+		n, err := numbers(rest, 2)
+		if err != nil {
+			return err
+		}
+		if err := s.Chats.RecordCall(ctx, n[0], n[1], chat.Call{Key: "k", Seconds: 1}); err != nil {
+			return err
+		}
+		ms, _, err := s.Chats.History(ctx, n[0], chat.Place{User: n[1]}, 0, 1)
+		if err == nil {
+			s.Set("call", ms[0].ID)
+		}
+		return err
+	},
 	// friends 1 2: they are, by 1's request.
 	"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
 		n, err := numbers(rest, 2)

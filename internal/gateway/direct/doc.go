@@ -49,7 +49,8 @@
 // is not understood, binary ones too, gets an ERROR and the connection stays;
 // the wordings are those of package-level constants in wire.go, and clients
 // know them. The same ref again within 24 h stores nothing and gets the first
-// answer; the ref of a refused message is not remembered.
+// answer, of a MESSAGE and of a READ each by itself; the ref of what is refused
+// is not remembered.
 //
 // # HTTP
 //

@@ -17,6 +17,10 @@ import (
 // upgradeTime bounds what an upgrade may wait for the store.
 const upgradeTime = 10 * time.Second
 
+// maxGreeting is how many bytes of who is here are sent at once, and a little
+// more: a connection's queue must have room for it.
+const maxGreeting = 16 << 10
+
 // socket is one person's connection.
 type socket struct {
 	gateway.LoginSocket
@@ -79,14 +83,24 @@ func (s *socket) greet(ctx context.Context, c *ws.Conn) error {
 		s.OnClose(c, 0, "") // it is refused after all
 		return err
 	}
-	var frames []byte
-	for _, id := range friends {
-		frames = appendHere(frames, id)
-	}
-	if len(frames) > 0 {
-		c.Send(frames)
-	}
+	greeting(friends, func(frames []byte) bool { return c.Send(frames) })
 	return nil
+}
+
+// greeting sends that these are here, as long as there is room for it: a peer
+// who does not take that much has enough to read.
+func greeting(friends []uint64, send func(frames []byte) bool) {
+	var frames []byte
+	for i, id := range friends {
+		frames = appendHere(frames, id)
+		if len(frames) < maxGreeting && i < len(friends)-1 {
+			continue
+		}
+		if !send(frames) {
+			return
+		}
+		frames = nil
+	}
 }
 
 // readable says what is wrong with the form of after=.
@@ -134,9 +148,24 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	case m.kind == typeTyping:
 		t.Blocking()
 		s.types(t, m)
+	case m.kind == typeRead:
+		t.Blocking()
+		s.reads(t, c, m)
 	default:
 		s.carryOut(c, m)
 	}
+}
+
+// reads marks up to where this one read a friend's messages. A call's record is
+// none: this dialect shows nobody its id.
+func (s *socket) reads(t *ws.Turn, c *ws.Conn, m message) {
+	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
+	defer cancel()
+	if upTo, err := s.g.o.Journal.Find(ctx, m.id); err == nil && upTo.Kind == chat.KindCall {
+		t.Reply(ws.Text, appendError(nil, s.refusal(chat.ErrNoMessage, m.ref)))
+		return
+	}
+	s.carryOut(c, m) // which says what else is wrong with it
 }
 
 // carryOut does what is kept: a message, or a mark up to where was read.
@@ -148,6 +177,9 @@ func (s *socket) carryOut(c *ws.Conn, m message) {
 	c.Acquire()
 	var pending *journal.Pending
 	if m.kind == typeRead {
+		if m.ref != "" { // of its own: a message's ref must not answer for it
+			key.Scope += "/read"
+		}
 		pending = s.g.o.Chats.ReadTo(s.User, chat.Place{User: m.to}, m.id, s.Login.ID, key)
 	} else {
 		pending = s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.Login.ID, Text: m.text}, key)

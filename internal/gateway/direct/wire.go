@@ -1,7 +1,6 @@
 package direct
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -45,9 +44,6 @@ const (
 // maxNumber is the first integer that JSON's numbers cannot be trusted with.
 const maxNumber = 1 << 53
 
-// maxRef bounds what is remembered for a client.
-const maxRef = 128
-
 // message is a MESSAGE frame, or with receipts a READ or a TYPING.
 type message struct {
 	kind int
@@ -64,8 +60,6 @@ type refusal struct {
 	ref     string
 }
 
-var bom = []byte("\ufeff")
-
 // decode reads a client's text frame. limit is how many bytes the text may
 // have; with receipts there are more types than MESSAGE.
 func decode(p []byte, limit int, receipts bool) (message, *refusal) {
@@ -74,14 +68,14 @@ func decode(p []byte, limit int, receipts bool) (message, *refusal) {
 		Data json.RawMessage `json:"data"`
 		Ref  json.RawMessage `json:"ref"`
 	}
-	p = bytes.TrimLeft(bytes.TrimPrefix(p, bom), " \t\r\n")
+	p = gateway.TrimFrame(p)
 	if err := json.Unmarshal(p, &f); err != nil || p[0] != '{' {
 		return message{}, &refusal{notRecognized + jsonFault(err), "NOT_JSON", ""}
 	}
 	var m message
 	if f.Ref != nil && string(f.Ref) != "null" {
-		if json.Unmarshal(f.Ref, &m.ref) != nil || m.ref == "" || len(m.ref) > maxRef {
-			return m, &refusal{notRecognized + fmt.Sprintf("ref must be a string of 1 to %d bytes", maxRef), "BAD_REF", ""}
+		if json.Unmarshal(f.Ref, &m.ref) != nil || m.ref == "" || len(m.ref) > gateway.MaxRef {
+			return m, &refusal{notRecognized + fmt.Sprintf("ref must be a string of 1 to %d bytes", gateway.MaxRef), "BAD_REF", ""}
 		}
 	}
 	if f.Type != nil {
@@ -168,17 +162,7 @@ type Format struct {
 
 // Append writes a message of the person's inbox as a frame, or nothing.
 func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
-	b := f.encode(m)
-	if b == nil {
-		return dst
-	}
-	if f.Epoch != "" && seq != 0 {
-		b = append(b, `,"seq":`...)
-		b = strconv.AppendUint(b, seq, 10)
-		b = append(b, `,"epoch":`...)
-		b = gateway.AppendString(b, f.Epoch)
-	}
-	return ws.AppendText(dst, append(b, '}'))
+	return gateway.AppendFrame(dst, f.encode(m), seq, f.Epoch)
 }
 
 // encode writes a frame but for its closing brace, nil where there is nothing

@@ -10,6 +10,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -99,7 +100,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if m.to >= maxNumber || len(m.text) > limit || len(m.ref) > maxRef || !utf8.ValidString(m.text) || !utf8.ValidString(m.ref) {
+		if m.to >= maxNumber || len(m.text) > limit || len(m.ref) > gateway.MaxRef || !utf8.ValidString(m.text) || !utf8.ValidString(m.ref) {
 			t.Fatalf("%q is taken: %+v", in, m)
 		}
 		frame := map[string]any{"type": 0, "data": map[string]any{"to": m.to, "message": m.text}}

@@ -70,7 +70,7 @@ func (g *Gateway) setPassword(w http.ResponseWriter, r *http.Request, me caller)
 	if err := gateway.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	err := g.o.Accounts.SetPassword(r.Context(), me.ID, in.Old, in.Password)
+	err := g.o.Accounts.SetPassword(r.Context(), me.login, in.Old, in.Password)
 	if errors.Is(err, account.ErrWrongPassword) {
 		return &worded{code: http.StatusForbidden, msg: account.ErrWrongPassword.Reason}
 	}

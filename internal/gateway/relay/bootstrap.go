@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	version = 1  // of the shapes
-	newest  = 50 // messages of a chat that a bootstrap has, and a page of its history
+	version  = 1   // of the shapes
+	newest   = 50  // messages of a chat that a bootstrap has at most, and a page of its history
+	maxAsked = 500 // people who asked to be friends, the newest
 )
 
 // self is me.
@@ -47,12 +48,23 @@ type start struct {
 // bootstrap is GET /x/auth/isUser → data:{me:{id,username,displayname,image?,
 // bio?,badges?,email:[{email,provider}],req?:User[]}, socket:{id,host}, v,
 // package, publicKey:null, peer:null|RTCConfiguration, c:Chat[]}, of each chat
-// the newest 50 messages.
+// the newest 50 messages; where that would be very much, of those where nothing
+// was said for long the last one, and of their members who is named in it. One
+// at a time for a login, the next one waits.
 func (g *Gateway) bootstrap(w http.ResponseWriter, r *http.Request, me caller) error {
+	over, ok := g.boots.take(r.Context(), me.login.ID)
+	if !ok {
+		return errTooMany
+	}
+	defer over()
 	var out start
 	// The socket's id first: what happens while the rest is read stands in it,
 	// or comes over the socket, or both.
-	secret, _, err := g.o.Accounts.OpenTicket(r.Context(), me.login, g.o.Alone)
+	acked, _, err := g.o.Edge.Acked.Position(r.Context(), ownerOf(me.login.ID))
+	if err != nil {
+		return err
+	}
+	secret, _, err := g.o.Accounts.OpenTicket(r.Context(), me.login, acked, g.o.Alone)
 	if err != nil {
 		return err
 	}
@@ -82,7 +94,7 @@ func (g *Gateway) self(ctx context.Context, me caller) (self, error) {
 		s.Email = append(s.Email, address{me.Email, provider})
 	}
 	_, asked, err := g.o.Chats.Requests(ctx, me.ID)
-	for _, u := range asked {
+	for _, u := range asked[:min(maxAsked, len(asked))] {
 		s.Requests = append(s.Requests, ofUser(u, int(chat.TheyAsked)))
 	}
 	return s, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -25,6 +26,7 @@ type call struct {
 	from, to uint64 // who called whom
 	offered  time.Time
 	answered time.Time // zero: it rings
+	login    uint64    // where the one who was called has it, once it is answered
 }
 
 // other is the one whom somebody has the call with.
@@ -41,6 +43,11 @@ func (c *call) seconds(now time.Time) int {
 		return 0
 	}
 	return max(1, int(now.Sub(c.answered).Round(time.Second)/time.Second))
+}
+
+// stale says that it rang for too long.
+func (c *call) stale(now time.Time) bool {
+	return c.answered.IsZero() && now.Sub(c.offered) > ringsLong
 }
 
 // calls are those that go on, at most one between two people, and who is there
@@ -95,22 +102,42 @@ func (c *calls) drop(p *call) {
 	}
 }
 
+// sweep drops of somebody's calls those that rang for too long. Needs mu.
+func (c *calls) sweep(user uint64, now time.Time) (stale []call) {
+	for _, p := range slices.Clone(c.of[user]) {
+		if p.stale(now) {
+			c.drop(p)
+			stale = append(stale, *p)
+		}
+	}
+	return stale
+}
+
+// full says whether one of two has as many calls as one may. Needs mu.
+func (c *calls) full(a, b uint64) bool { return len(c.of[a]) >= maxCalls || len(c.of[b]) >= maxCalls }
+
 // offer makes a call, or finds the one that they have: either may offer again
-// while it goes on. stale is one that had rung for too long. ok is false where
-// one of them has too many.
-func (c *calls) offer(from, to uint64, now time.Time) (key string, fresh bool, stale *call, ok bool) {
+// while it goes on, and who was called has it where they do. stale are those
+// that had rung for too long and are over. ok is false where one of them has too
+// many.
+func (c *calls) offer(from, to, login uint64, now time.Time) (key string, fresh bool, stale []call, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.between(from, to)
-	if p != nil && p.answered.IsZero() && now.Sub(p.offered) > ringsLong {
+	if p != nil && p.stale(now) {
 		c.drop(p)
-		old := *p
-		stale, p = &old, nil
+		stale, p = append(stale, *p), nil
 	}
 	if p != nil {
+		if p.to == from && !p.answered.IsZero() {
+			p.login = login
+		}
 		return p.key, false, nil, true
 	}
-	if len(c.of[from]) >= maxCalls || len(c.of[to]) >= maxCalls {
+	if c.full(from, to) {
+		stale = append(append(stale, c.sweep(from, now)...), c.sweep(to, now)...)
+	}
+	if c.full(from, to) {
 		return "", false, stale, false
 	}
 	p = &call{key: rand.Text(), from: from, to: to, offered: now}
@@ -119,8 +146,8 @@ func (c *calls) offer(from, to uint64, now time.Time) (key string, fresh bool, s
 }
 
 // goOn is the key of the call that two people have; key is what by takes it to
-// be, or "". An answer of the one who was called begins it.
-func (c *calls) goOn(by, other uint64, key string, answers bool, now time.Time) (string, bool) {
+// be, or "". An answer of the one who was called begins it, where login is.
+func (c *calls) goOn(by, other, login uint64, key string, answers bool, now time.Time) (string, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.between(by, other)
@@ -128,17 +155,21 @@ func (c *calls) goOn(by, other uint64, key string, answers bool, now time.Time) 
 		return "", false
 	}
 	if answers && p.to == by && p.answered.IsZero() {
-		p.answered = now
+		p.answered, p.login = now, login
 	}
 	return p.key, true
 }
 
-// end ends the call that two people have.
-func (c *calls) end(by, other uint64, key string) (call, bool) {
+// end ends the call that two people have. Once it is answered, the other logins
+// of who was called, which rang too, cannot. Login 0 is the server.
+func (c *calls) end(by, other, login uint64, key string) (call, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	p := c.between(by, other)
 	if p == nil || key != "" && key != p.key {
+		return call{}, false
+	}
+	if p.to == by && p.login != 0 && login != 0 && p.login != login {
 		return call{}, false
 	}
 	c.drop(p)
@@ -158,7 +189,7 @@ func (s *socket) call(t *ws.Turn, c *ws.Conn, f *frame) {
 	t.Blocking()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	key, err := s.g.step(ctx, s.User, f, func(key string) (int, error) {
+	key, err := s.g.step(ctx, s.User, s.Login.ID, f, func(key string) (int, error) {
 		return s.g.tell(ctx, s.User, f.to, appendCallKey(f.carried(s.User, "uid", "user", "callKey"), key), s.Login.ID)
 	})
 	if errors.Is(err, errOffline) {
@@ -173,22 +204,22 @@ func (s *socket) call(t *ws.Turn, c *ws.Conn, f *frame) {
 }
 
 // step does to the calls what a frame says, and has tell say it to the other.
-func (g *Gateway) step(ctx context.Context, me uint64, f *frame, tell func(key string) (heard int, err error)) (key string, err error) {
+func (g *Gateway) step(ctx context.Context, me, login uint64, f *frame, tell func(key string) (heard int, err error)) (key string, err error) {
 	if f.kind == typeHangup || f.kind == typeReject {
-		return g.finish(ctx, me, f, tell)
+		return g.finish(ctx, me, login, f, tell)
 	}
 	now, fresh := g.o.Now(), false
 	if f.kind == typeOffer {
-		offered, isFresh, stale, ok := g.calls.offer(me, f.to, now)
-		if stale != nil {
-			g.record(ctx, stale, 0)
+		offered, isFresh, stale, ok := g.calls.offer(me, f.to, login, now)
+		for i := range stale {
+			g.record(ctx, &stale[i], 0)
 		}
 		if !ok {
 			return "", errCalls
 		}
 		key, fresh = offered, isFresh
 	} else {
-		have, ok := g.calls.goOn(me, f.to, f.callKey, f.kind == typeAnswer, now)
+		have, ok := g.calls.goOn(me, f.to, login, f.callKey, f.kind == typeAnswer, now)
 		if !ok {
 			return "", errNoCall
 		}
@@ -196,10 +227,10 @@ func (g *Gateway) step(ctx context.Context, me uint64, f *frame, tell func(key s
 	}
 	heard, err := tell(key)
 	if err != nil && fresh {
-		g.calls.end(me, f.to, key) // it may not be
+		g.calls.end(me, f.to, 0, key) // it may not be
 	}
 	if err == nil && heard == 0 {
-		if over, ok := g.calls.end(me, f.to, key); ok {
+		if over, ok := g.calls.end(me, f.to, 0, key); ok {
 			g.record(ctx, &over, over.seconds(now))
 		}
 		err = errOffline
@@ -208,8 +239,8 @@ func (g *Gateway) step(ctx context.Context, me uint64, f *frame, tell func(key s
 }
 
 // finish ends a call.
-func (g *Gateway) finish(ctx context.Context, me uint64, f *frame, tell func(key string) (heard int, err error)) (key string, err error) {
-	over, ok := g.calls.end(me, f.to, f.callKey)
+func (g *Gateway) finish(ctx context.Context, me, login uint64, f *frame, tell func(key string) (heard int, err error)) (key string, err error) {
+	over, ok := g.calls.end(me, f.to, login, f.callKey)
 	if !ok {
 		return "", errNoCall
 	}
@@ -218,8 +249,23 @@ func (g *Gateway) finish(ctx context.Context, me uint64, f *frame, tell func(key
 		seconds = -1
 	}
 	g.record(ctx, &over, seconds)
-	_, err = tell(over.key)
+	if _, err = tell(over.key); parted(err) {
+		err = g.o.Chats.EndCall(f.to, ending(f.kind, f.to, over.key))
+	}
 	return over.key, err
+}
+
+// parted says that two people are no friends any more, or one blocks the other:
+// a call that they have is over for both all the same.
+func parted(err error) bool {
+	e := status.Of(err)
+	return e != nil && e.Code == status.Forbidden
+}
+
+// ending is what says that a call is over.
+func ending(kind string, to uint64, key string) []byte {
+	b := appendID([]byte(`{"type":"`+kind+`","to":`), to)
+	return appendCallKey(append(b, '}'), key)
 }
 
 // tell says a step of a call to a friend, and waits how many sockets heard it.
@@ -258,9 +304,12 @@ func (g *Gateway) gone(user uint64) {
 		c := &ended[i]
 		other := c.other(user)
 		g.record(ctx, c, c.seconds(g.o.Now()))
-		b := appendID([]byte(`{"type":"`+typeHangup+`","to":`), other)
-		b = appendCallKey(append(b, '}'), c.key)
-		if err := g.o.Chats.Signal(ctx, user, other, b, 0, nil); err != nil && gateway.Unexpected(ctx, err) {
+		b := ending(typeHangup, other, c.key)
+		err := g.o.Chats.Signal(ctx, user, other, b, 0, nil)
+		if parted(err) {
+			err = g.o.Chats.EndCall(other, b)
+		}
+		if err != nil && gateway.Unexpected(ctx, err) {
 			g.o.Edge.Log.Error("a call's end was not told", "gateway", "relay", "error", err)
 		}
 	}

@@ -3,11 +3,12 @@ package relay
 import (
 	"bytes"
 	"encoding/json"
+
+	"github.com/kabar-io/kabar/internal/gateway"
 )
 
 const (
 	identifier = "kirimin"
-	maxRef     = 128     // bytes: what is remembered for a client is bounded
 	maxFields  = 1000    // of an object: each costs more than its bytes
 	maxID      = 1 << 53 // the first number that is no id
 )
@@ -63,12 +64,10 @@ type refusal struct {
 
 func (r *refusal) answered() bool { return r.ref != "" || r.msg == msgRef }
 
-var bom = []byte("\ufeff")
-
 // decode reads a client's text frame. strict wants the identifier.
 func decode(p []byte, strict bool) (frame, *refusal) {
 	var f frame
-	p = bytes.TrimLeft(bytes.TrimPrefix(p, bom), " \t\r\n")
+	p = gateway.TrimFrame(p)
 	if !json.Valid(p) || p[0] != '{' {
 		return f, &refusal{"", msgNotJSON}
 	}
@@ -76,7 +75,7 @@ func decode(p []byte, strict bool) (frame, *refusal) {
 		return f, &refusal{"", msgFields}
 	}
 	if raw := f.value("ref"); raw != nil {
-		if f.ref = text(raw); f.ref == "" || len(f.ref) > maxRef {
+		if f.ref = text(raw); f.ref == "" || len(f.ref) > gateway.MaxRef {
 			return f, &refusal{"", msgRef}
 		}
 	}

@@ -20,12 +20,15 @@
 // for a position that cannot be served (4010); 429 with too many connections.
 // Bootstrapping again makes a new id: a socket of the old one is told
 // {"type":"newLoggedIn","uid":"<me>"} and closed with 4009. relay.single_device
-// does so to all of a person's sockets. A socket begins where its id was made,
-// or after what its login's sockets acknowledged since: between the bootstrap
-// and the socket, and between two sockets, nothing is lost. What may be added to
-// the query:
+// does so to all of a person's sockets. A socket begins after what its login's
+// sockets acknowledged. Of what stands before its id was made it gets only what
+// no bootstrap shows, which is what clients said in words of their own: that is
+// owed since the login's first bootstrap, however many followed. So between a
+// bootstrap and a socket, and between two sockets, nothing is lost; what was not
+// acknowledged yet may come again, with the same key. A bootstrap is bounded
+// (bootstrap.go), and one at a time. What may be added to the query:
 //
-//	after=<position|last>  begins after that instead; last: what this login's sockets acknowledged
+//	after=<position|last>  all after that instead; last: what this login's sockets acknowledged
 //	devices=1              also what I did on another device: messages, edits, deletions, reads, clears, groups
 //	live=1                 postlikes
 //	notices=1              notices
@@ -46,10 +49,12 @@
 //
 // A type of the server's own is reserved: nobody else can send one. What is
 // carried keeps its fields, but for those that only the server may set: from and
-// uid are the sender's id, key is new, ref stays here. It is kept and resumed
-// like a message; with "volatile":true, and as typing and calls always, it
-// reaches only who is there. The room id of a private chat is the id of the
-// other person, so roomid is another one for each of the two.
+// uid are the sender's id, key is new, ref stays here, and so do seq and epoch
+// where the receiver gets the server's (epoch=1). Beside to, roomid and roomtype
+// count for nothing and are not carried. It is kept and resumed like a message;
+// with "volatile":true, and as typing and calls always, it reaches only who is
+// there. The room id of a private chat is the id of the other person, so roomid
+// is another one for each of the two.
 //
 // A frame with ref (1 to 128 bytes) is answered, once what it did is durable:
 //
@@ -57,8 +62,11 @@
 //	{"type":"ack","ref":…,"ok":true,"callKey":…}          an offer
 //	{"type":"ack","ref":…,"ok":false,"msg":<word>}
 //
-// The same ref again within 24 h does nothing and gets the first answer.
-// Without ref nothing is answered: what is refused is counted and dropped.
+// The same ref again within 24 h does nothing and gets the first answer, where
+// it said something that is kept. A like, a group's readAllMessages, typing, a
+// step of a call and what is volatile are done again; a like that is there stays
+// one. A login's refs in other dialects are others. Without ref nothing is
+// answered: what is refused is counted and dropped.
 //
 // # Server frames: {"key":…,"from":<user>,"type":…,…}
 //
@@ -74,8 +82,10 @@
 //
 // and without key: newLoggedIn {uid}, calloffline {user}, postlikes {postid,
 // likes} (only with live=1), and what belongs to calls: the caller's fields and
-// user, from, uid, callKey. The key of what is kept is its id, in every place
-// where it comes again.
+// user, from, uid, callKey. A call with who is no friend any more, or hidden,
+// ends with {type, to, callKey} alone. Whoever answers a call has it there: a
+// hangup or reject of their other logins does nothing. The key of what is kept
+// is its id, in every place where it comes again.
 //
 //	User    = {id, username, displayname, isFriend?:0|1|2|3, badges?, bio?, image?}
 //	Room    = {id, short, long, image?, badges?, type:"user"|"group", owner?, link?}

@@ -40,8 +40,12 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	case typeOffer, typeAnswer, typeCandidate, typeHangup, typeReject:
 		s.call(t, c, &f)
 	default:
+		var without []string
+		if f.to != 0 { // a room beside it might be any: nobody looked at it
+			without = []string{"roomid", "roomtype"}
+		}
 		s.at(t, &f, func(ctx context.Context, p chat.Place) error {
-			out := chat.RelayOut{From: s.User, Login: s.Login.ID, Place: p, Payload: f.carried(s.User)}
+			out := chat.RelayOut{From: s.User, Login: s.Login.ID, Place: p, Payload: f.carried(s.User, without...)}
 			if f.volatile {
 				t.Blocking()
 				return s.told(t, &f, s.g.o.Chats.RelayVolatile(ctx, out))
@@ -77,12 +81,13 @@ func (s *socket) at(t *ws.Turn, f *frame, do func(ctx context.Context, p chat.Pl
 	}
 }
 
-// key names what a frame does, so that it is done once.
+// key names what a frame does, so that it is done once. The login's refs in
+// other dialects are others.
 func (s *socket) key(f *frame) journal.Key {
 	if f.ref == "" {
 		return journal.Key{}
 	}
-	return journal.Key{Scope: s.Credential, Ref: f.ref}
+	return journal.Key{Scope: ownerOf(s.Login.ID), Ref: f.ref}
 }
 
 // then answers a frame when what it does is durable, or refused.

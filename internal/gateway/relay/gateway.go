@@ -41,6 +41,7 @@ type Gateway struct {
 	o     Options
 	rate  *account.Limiter // guards itself
 	calls *calls           // guards itself
+	boots *turns           // guards itself: of logins, to bootstrap
 
 	refused atomic.Int64
 }
@@ -53,7 +54,7 @@ func New(o Options) *Gateway {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gateway{o: o, rate: account.NewLimiter(o.HTTPRate), calls: newCalls()}
+	return &Gateway{o: o, rate: account.NewLimiter(o.HTTPRate), calls: newCalls(), boots: newTurns()}
 }
 
 // Refused is how many frames were not carried out.
@@ -179,20 +180,26 @@ func (g *Gateway) authenticated(h handler) gateway.Handler {
 	}
 }
 
-var errNoToken = status.Errorf(status.Unauthenticated, "", "the session cookie is missing; log in at /x/auth/sign-in")
+var (
+	errNoToken = status.Errorf(status.Unauthenticated, "", "the session cookie is missing; log in at /x/auth/sign-in")
+	errTooMany = &worded{code: http.StatusTooManyRequests, msg: msgTooMany}
+)
 
 // who is the caller, who has not called too often.
 func (g *Gateway) who(r *http.Request) (caller, error) {
+	me, err := g.caller(r)
+	if err == nil && !g.rate.Take(strconv.FormatUint(me.login.ID, 10), g.o.Now()) {
+		err = errTooMany
+	}
+	return me, err
+}
+
+// caller is who calls.
+func (g *Gateway) caller(r *http.Request) (caller, error) {
 	token := gateway.Token(r.Header)
 	if token == "" {
 		return caller{}, errNoToken
 	}
 	u, l, err := g.o.Accounts.Authenticate(r.Context(), token)
-	if err != nil {
-		return caller{}, err
-	}
-	if !g.rate.Take(strconv.FormatUint(l.ID, 10), g.o.Now()) {
-		return caller{}, &worded{code: http.StatusTooManyRequests, msg: msgTooMany}
-	}
-	return caller{u, l}, nil
+	return caller{u, l}, err
 }

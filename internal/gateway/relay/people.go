@@ -29,8 +29,9 @@ var errNobody = &worded{code: http.StatusNotFound, msg: msgNobody}
 
 // friendship is POST /x/profile/{addfriend,acceptfriend,cancelfriend,
 // ignorefriend,unfriend} {userid} → data:{user:User}, and room where they are
-// friends by it. What is so already is no error. Asking somebody who had asked
-// is a yes. 404 FIND_NOTFOUND for nobody, and for a yes to what nobody asked.
+// friends by it. What is so already is no error, but of somebody who is hidden
+// they are nobody. Asking somebody who had asked is a yes. 404 FIND_NOTFOUND for
+// nobody, and for a yes to what nobody asked.
 func (g *Gateway) friendship(w http.ResponseWriter, r *http.Request, me caller) error {
 	act := g.acts()[r.PathValue("what")]
 	if act == nil {
@@ -71,13 +72,13 @@ func (g *Gateway) acts() map[string]act {
 			return err == nil, err
 		},
 		"cancelfriend": func(ctx context.Context, me, other uint64) (bool, error) {
-			return false, already(c.Cancel(ctx, me, other), chat.ErrNoRequest)
+			return false, g.undone(ctx, me, other, c.Cancel(ctx, me, other), chat.ErrNoRequest)
 		},
 		"ignorefriend": func(ctx context.Context, me, other uint64) (bool, error) {
-			return false, already(c.Decline(ctx, me, other), chat.ErrNoRequest)
+			return false, g.undone(ctx, me, other, c.Decline(ctx, me, other), chat.ErrNoRequest)
 		},
 		"unfriend": func(ctx context.Context, me, other uint64) (bool, error) {
-			return false, already(c.Unfriend(ctx, me, other), chat.ErrNotFriends)
+			return false, g.undone(ctx, me, other, c.Unfriend(ctx, me, other), chat.ErrNotFriends)
 		},
 	}
 }
@@ -88,6 +89,20 @@ func already(err error, so ...error) error {
 		if errors.Is(err, s) {
 			return nil
 		}
+	}
+	return err
+}
+
+// undone passes over what only says that it is so, but for a stranger of whom me
+// is hidden, or who is hidden from me: to me they are nobody, and seen by no such
+// way either.
+func (g *Gateway) undone(ctx context.Context, me, other uint64, err, so error) error {
+	if !errors.Is(err, so) {
+		return err
+	}
+	st, err := g.o.Chats.Standing(ctx, me, other)
+	if err == nil && !st.Friends && (st.Blocks || st.BlocksMe) {
+		return errNobody
 	}
 	return err
 }

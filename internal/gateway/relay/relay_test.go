@@ -19,6 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway/relay"
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -150,7 +151,11 @@ func entering(b *box) map[string]word {
 			if err != nil {
 				return err
 			}
-			secret, _, err := s.Accounts.OpenTicket(ctx, l, false)
+			acked, _, err := s.Acked.Position(ctx, account.LoginCredential(l.ID)+"/relay")
+			if err != nil {
+				return err
+			}
+			secret, _, err := s.Accounts.OpenTicket(ctx, l, acked, false)
 			s.Set("socket", secret)
 			return err
 		},
@@ -254,6 +259,14 @@ func helping() map[string]word {
 				}
 			}
 		}),
+		// pong 2 4 7: login 4, user 2's, has everything up to 7.
+		"pong": func(_ context.Context, s *transcript.Scene, rest string) error {
+			n, _, err := numbers(rest, 3)
+			if err == nil {
+				s.Acked.Acked(hub.Acked{Owner: account.LoginCredential(n[1]) + "/relay", Topic: account.Inbox(n[0]), Seq: n[2]})
+			}
+			return err
+		},
 		// long 501: $long is a text of so many bytes.
 		"long": func(_ context.Context, s *transcript.Scene, rest string) error {
 			n, _, err := numbers(rest, 1)

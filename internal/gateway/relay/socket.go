@@ -49,13 +49,12 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	credential := account.LoginCredential(l.ID)
-	owner := credential + "/relay"
-	from, err := g.from(ctx, q.Get("after"), owner, t)
+	owner := ownerOf(l.ID)
+	from, shown, err := g.from(ctx, q.Get("after"), owner, t)
 	if err != nil {
 		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
 	}
-	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Notices: q.Get("notices") == "1"}
+	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Notices: q.Get("notices") == "1", Shown: shown}
 	if q.Has("after") || q.Get("epoch") == "1" {
 		f.Epoch = g.o.Edge.Epoch
 	}
@@ -63,7 +62,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	s.Accounts, s.Login = g.o.Accounts, l
 	s.Session = hub.Session{
 		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID,
-		Credential: credential, Ticket: account.TicketCredential(t.ID),
+		Credential: account.LoginCredential(l.ID), Ticket: account.TicketCredential(t.ID),
 	}
 	g.calls.come(u.ID) // before the socket can be heard, or miss a call
 	err = s.Open(ctx, g.o.Edge, c, owner, from)
@@ -92,14 +91,32 @@ func (g *Gateway) sameLogin(ctx context.Context, r *ws.Request, l account.Login)
 	return nil
 }
 
-// from is where a socket begins: where its id was made, or after what its
-// login's sockets acknowledged since; or where it asks for.
-func (g *Gateway) from(ctx context.Context, after, owner string, t account.Ticket) (hub.Start, error) {
+// ownerOf is whose acknowledged position the sockets of a login move, and whose
+// refs they are.
+func ownerOf(login uint64) string { return account.LoginCredential(login) + "/relay" }
+
+// from is where a socket begins: where it asks for; or from where its login's
+// sockets are owed something, or after what they acknowledged since. shown is up
+// to where the bootstrap that gave the id has shown what stands there, 0 where
+// that is behind the beginning already, or the client asks for all of it.
+func (g *Gateway) from(ctx context.Context, after, owner string, t account.Ticket) (from hub.Start, shown uint64, err error) {
 	if after != "" {
-		return g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) { return t.Start, nil })
+		from, err = g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) {
+			shown = shownAfter(t.Start, t)
+			return t.Start, nil
+		})
+		return from, shown, err
 	}
 	seq, _, err := g.o.Edge.Acked.Position(ctx, owner)
-	return hub.After(max(seq, t.Start)), err
+	seq = max(seq, t.Start)
+	return hub.After(seq), shownAfter(seq, t), err
+}
+
+func shownAfter(seq uint64, t account.Ticket) uint64 {
+	if seq >= t.Head {
+		return 0
+	}
+	return t.Head
 }
 
 // OnClose takes the socket out; with somebody's last one their calls end.

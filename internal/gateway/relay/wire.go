@@ -38,20 +38,15 @@ type Format struct {
 	Devices bool   // with what they did on another device
 	Notices bool   // with notices
 	Epoch   string // frames carry seq and this epoch; "" for neither
+	Shown   uint64 // up to there a bootstrap has shown all that it shows
 }
 
 // Append writes a message of the person's inbox as a frame, or nothing.
 func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
-	b := f.encode(m)
-	if b == nil {
+	if seq != 0 && seq <= f.Shown && m.Kind != chat.KindRelayed { // which no bootstrap shows
 		return dst
 	}
-	if f.Epoch != "" && seq != 0 {
-		b = append(b, `,"seq":`...)
-		b = strconv.AppendUint(b, seq, 10)
-		b = appendText(b, `,"epoch":`, f.Epoch)
-	}
-	return ws.AppendText(dst, append(b, '}'))
+	return gateway.AppendFrame(dst, f.encode(m), seq, f.Epoch)
 }
 
 // End says that the socket's id was replaced, or its login ended.
@@ -236,7 +231,8 @@ func (f Format) relayed(m *journal.Message) []byte {
 	return b
 }
 
-// signal writes a step of a call.
+// signal writes a step of a call. One of nobody in particular is of somebody who
+// is not heard any more: it says which call it is, and no more.
 func (f Format) signal(m *journal.Message) []byte {
 	var d chat.Signal
 	if json.Unmarshal(m.Data, &d) != nil || d.By.ID == f.User || len(d.Payload) == 0 || d.Payload[0] != '{' {
@@ -244,8 +240,14 @@ func (f Format) signal(m *journal.Message) []byte {
 	}
 	b := append(make([]byte, 0, len(d.Payload)+256), '{')
 	for _, p := range members(d.Payload) {
+		if name := string(p.name); f.Epoch != "" && (name == "seq" || name == "epoch") {
+			continue
+		}
 		b = append(append(b, p.key...), ':')
 		b = append(append(b, p.raw...), ',')
+	}
+	if d.By.ID == 0 {
+		return b[:len(b)-1]
 	}
 	u := ofProfile(d.By, int(chat.Friends))
 	b = u.append(append(b, `"user":`...))

@@ -11,6 +11,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
+	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -65,7 +66,7 @@ func TestDecodeRefuses(t *testing.T) {
 		`{"type":"x","identifier":"kirimin","roomid":{}}`:                               {"", msgNobody},
 		`{"type":"postlike","identifier":"kirimin","postid":""}`:                        {"", msgPostID},
 		`{` + many(maxFields) + `"type":"x","identifier":"kirimin","ref":"r","to":"7"}`: {"", msgFields},
-		`{"ref":"` + strings.Repeat("r", maxRef+1) + `"}`:                               {"", msgRef},
+		`{"ref":"` + strings.Repeat("r", gateway.MaxRef+1) + `"}`:                       {"", msgRef},
 	} {
 		if _, bad := decode([]byte(in), true); bad == nil || *bad != want {
 			t.Errorf("%.80s: %+v", in, bad)
@@ -96,7 +97,7 @@ func FuzzDecode(f *testing.F) {
 			}
 			return
 		}
-		if fr.kind == "" || reserved[fr.kind] || len(fr.ref) > maxRef || fr.to >= maxID || fr.room >= maxID || len(fr.fields) > maxFields {
+		if fr.kind == "" || reserved[fr.kind] || len(fr.ref) > gateway.MaxRef || fr.to >= maxID || fr.room >= maxID || len(fr.fields) > maxFields {
 			t.Fatalf("%q is taken: %+v", in, fr)
 		}
 		if !utf8.Valid(in) {
@@ -158,7 +159,7 @@ func TestFormat(t *testing.T) {
 		return event(t, chat.KindRelayed, 1, chat.Relayed{To: 2, Payload: json.RawMessage(p)})
 	}
 	toBob, plus := Format{User: 2}, Format{User: 2, Devices: true, Notices: true, Epoch: "e"}
-	mine, mineToo := Format{User: 1}, Format{User: 1, Devices: true}
+	mine, mineToo, shown := Format{User: 1}, Format{User: 1, Devices: true}, Format{User: 2, Shown: 3}
 	private := `{"key":"1a-b","from":"1","type":"sendmessage","chat":{"id":"1a-b","userid":"1","timestamp":1700000000000,"type":"text","text":"<hi>\n","reply":"1-1"},"roomdata":` +
 		annRoom + `,"users":[` + annUser + `,"isFriend":1}],"sender":` + annUser + `,"isFriend":1}}`
 	formats(t, []formatted{
@@ -194,6 +195,16 @@ func TestFormat(t *testing.T) {
 		{toBob, event(t, chat.KindSignal, 1, chat.Signal{By: ann, Payload: json.RawMessage(`{"type":"offer","sdp":"s","callKey":"c"}`)}), 0,
 			`{"type":"offer","sdp":"s","callKey":"c","user":` + annUser + `,"isFriend":1},"from":"1","uid":"1"}`},
 		{toBob, event(t, chat.KindSignal, 1, chat.Signal{By: ann, Payload: json.RawMessage(`7`)}), 0, ``},
+		{plus, event(t, chat.KindSignal, 1, chat.Signal{By: ann, Payload: json.RawMessage(`{"type":"offer","s\u0065q":9,"epoch":"e","callKey":"c"}`)}), 0,
+			`{"type":"offer","callKey":"c","user":` + annUser + `,"isFriend":1},"from":"1","uid":"1"}`},
+		{toBob, event(t, chat.KindSignal, 1, chat.Signal{By: ann, Payload: json.RawMessage(`{"type":"offer","seq":9,"callKey":"c"}`)}), 0,
+			`{"type":"offer","seq":9,"callKey":"c","user":` + annUser + `,"isFriend":1},"from":"1","uid":"1"}`},
+		{plus, event(t, chat.KindSignal, 0, chat.Signal{Payload: json.RawMessage(`{"type":"hangup","to":"2","callKey":"c"}`)}), 0, `{"type":"hangup","to":"2","callKey":"c"}`},
+		{shown, said, 3, ``},
+		{shown, said, 4, private},
+		{shown, said, 0, private},
+		{shown, payload(`{"type":"x"}`), 3, `{"key":"1a-b","from":"1","type":"x"}`},
+		{shown, payload(`{"type":"x"}`), 4, `{"key":"1a-b","from":"1","type":"x"}`},
 		{toBob, event(t, account.KindBadges, 0, account.Badges{Badges: []int{1, 5}}), 3, `{"key":"1a-b","from":"0","type":"newbadges","badges":[1,5]}`},
 		{toBob, event(t, account.KindBadges, 0, account.Badges{}), 3, `{"key":"1a-b","from":"0","type":"newbadges","badges":[]}`},
 		{toBob, event(t, account.KindNotice, 0, account.Notice{Text: "at noon"}), 3, ``},

@@ -6,9 +6,12 @@ INSERT INTO meta (name, value) VALUES ('last_ticket', '0');
 ALTER TABLE users ADD COLUMN proven INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE users ADD COLUMN badges TEXT NOT NULL DEFAULT '';
 
--- A login's one ticket; ticket_hash is NULL for none.
+-- A login's one ticket; ticket_hash is NULL for none, and the rest is of the
+-- last one then (ticket_id 0: it never had one). The positions are in the
+-- user's inbox.
 ALTER TABLE logins ADD COLUMN ticket_id INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE logins ADD COLUMN ticket_start INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE logins ADD COLUMN ticket_head INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE logins ADD COLUMN ticket_hash BLOB;
 CREATE UNIQUE INDEX logins_by_ticket ON logins (ticket_hash);
 
@@ -20,7 +23,9 @@ CREATE TABLE mail_codes (
     made      INTEGER NOT NULL,
     tries     INTEGER NOT NULL,
     sends     INTEGER NOT NULL,
-    since     INTEGER NOT NULL
+    since     INTEGER NOT NULL,
+    day_sends INTEGER NOT NULL,
+    day       INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX mail_codes_by_age ON mail_codes (made);
 
