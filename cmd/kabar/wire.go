@@ -200,7 +200,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 	}
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Processes: s.processes, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
 	}).Handle(s.routes.http)
 	console.New(console.Options{

@@ -113,7 +113,7 @@ func TestTheFirstProofEndsWhatWasPrepared(t *testing.T) {
 	ann := w.user("ann")
 	token, l := w.login("ann")
 	oneTime, _ := w.Issue(l)
-	ticket, _, err := w.OpenTicket(t.Context(), l, 0, false)
+	ticket, _, err := w.OpenTicket(t.Context(), l, false)
 	if err != nil || ann.Proven {
 		t.Fatalf("%+v, %v", ann, err)
 	}

@@ -17,8 +17,9 @@ type Ticket struct {
 	Login uint64
 
 	// Positions in the user's inbox: Head is where it stood when the ticket was
-	// made, and Start, at or before it, from where on its sockets are owed what
-	// no other way than theirs leads to. A newer ticket takes that over.
+	// made, and Start where it stood when the login's first one was. From there
+	// on its sockets are owed what no other way than theirs leads to, but for
+	// what they acknowledged.
 	Start, Head uint64
 }
 
@@ -35,9 +36,8 @@ type TicketReplaced struct {
 func TicketCredential(id uint64) string { return "ticket/" + strconv.FormatUint(id, 10) }
 
 // OpenTicket makes a ticket for a login and replaces the one that it had, or,
-// alone, those of all the user's logins. acked is up to where the login's
-// sockets have everything.
-func (s *Service) OpenTicket(ctx context.Context, l Login, acked uint64, alone bool) (string, Ticket, error) {
+// alone, those of all the user's logins.
+func (s *Service) OpenTicket(ctx context.Context, l Login, alone bool) (string, Ticket, error) {
 	secret, ticket := rand.Text(), Ticket{Login: l.ID}
 	err := s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		if _, _, err := s.live(t.Login(background, l.ID)); err != nil {
@@ -72,7 +72,7 @@ func (s *Service) OpenTicket(ctx context.Context, l Login, acked uint64, alone b
 			return nil, err
 		}
 		if ticket.Start = ticket.Head; had {
-			ticket.Start = min(max(last.Start, acked), ticket.Head)
+			ticket.Start = last.Start
 		}
 		return ms, t.SetTicket(background, ticket, hashOf(secret))
 	})

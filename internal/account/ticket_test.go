@@ -12,7 +12,7 @@ import (
 
 func (w *world) ticket(l account.Login, alone bool) (string, account.Ticket) {
 	w.t.Helper()
-	secret, ticket, err := w.OpenTicket(w.t.Context(), l, 0, alone)
+	secret, ticket, err := w.OpenTicket(w.t.Context(), l, alone)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -81,33 +81,32 @@ func TestATicketReplacesTheOneBefore(t *testing.T) {
 	}
 }
 
-// TestATicketTakesOverWhatIsOwed: from where the one before it began, or from
-// what was acknowledged since.
+// TestATicketTakesOverWhatIsOwed: from where the login's first one began, also
+// where it had none for a while.
 func TestATicketTakesOverWhatIsOwed(t *testing.T) {
 	w := start(t, t.TempDir(), account.Options{})
 	ann := w.user("ann")
 	_, phone := w.login("ann")
 	_, desk := w.login("ann")
 	head := uint64(0)
-	open := func(l account.Login, acked uint64, alone bool, start uint64) {
+	open := func(l account.Login, alone bool, start uint64) {
 		t.Helper()
 		if _, err := w.Notify(ann.ID, "hi", journal.Key{}).Wait(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		head++
-		_, ticket, err := w.OpenTicket(t.Context(), l, acked, alone)
+		_, ticket, err := w.OpenTicket(t.Context(), l, alone)
 		if err != nil || ticket.Start != start || ticket.Head != head {
 			t.Fatalf("%+v, %v; want %d to %d", ticket, err, start, head)
 		}
 		head = uint64(len(w.inbox(ann.ID)))
 	}
-	open(phone, 0, false, 1)
-	open(phone, 0, false, 1)
-	open(desk, 0, false, 4)
-	open(phone, 3, false, 3)
-	open(phone, 2, false, 3) // what was acknowledged to an earlier one
-	open(desk, 99, true, head+1)
-	open(phone, 0, false, 3) // the other one's was the only one meanwhile
+	open(phone, false, 1)
+	open(phone, false, 1)
+	open(desk, false, 4)
+	open(phone, false, 1)
+	open(desk, true, 4) // alone: the phone has none
+	open(phone, false, 1)
 }
 
 func TestATicketDiesWithItsLogin(t *testing.T) {
@@ -119,7 +118,7 @@ func TestATicketDiesWithItsLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.refusedTicket(secret)
-	_, _, err := w.OpenTicket(t.Context(), l, 0, false)
+	_, _, err := w.OpenTicket(t.Context(), l, false)
 	wantErr(t, err, account.ErrLoginEnded)
 
 	_, l = w.login("ann")
@@ -147,7 +146,7 @@ func TestTicketsAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 20 {
 		wg.Go(func() {
-			secret, ticket, err := w.OpenTicket(t.Context(), l, 0, false)
+			secret, ticket, err := w.OpenTicket(t.Context(), l, false)
 			if err != nil {
 				t.Error(err)
 			}

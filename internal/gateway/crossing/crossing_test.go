@@ -4,7 +4,6 @@ package crossing_test
 
 import (
 	"context"
-	"math"
 	"net/http"
 	"os"
 	"strings"
@@ -125,11 +124,16 @@ func people(ctx context.Context, s *transcript.Scene, rest string) error {
 
 // socket is "socket ann": $annsocket is a new id, that begins now.
 func socket(ctx context.Context, s *transcript.Scene, name string) error {
-	_, login, err := s.Accounts.Authenticate(ctx, s.Value(name))
+	u, login, err := s.Accounts.Authenticate(ctx, s.Value(name))
 	if err != nil {
 		return err
 	}
-	id, _, err := s.Accounts.OpenTicket(ctx, login, math.MaxUint64, false)
+	head, err := s.Journal.Head(ctx, account.Inbox(u.ID))
+	if err != nil {
+		return err
+	}
+	s.Acked.Acked(hub.Acked{Owner: account.LoginCredential(login.ID) + "/relay", Topic: account.Inbox(u.ID), Seq: head})
+	id, _, err := s.Accounts.OpenTicket(ctx, login, false)
 	s.Set(name+"socket", id)
 	return err
 }

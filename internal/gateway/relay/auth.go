@@ -19,8 +19,8 @@ const provider = "kirimin"
 var errAuth = &worded{code: http.StatusBadRequest, msg: msgError}
 
 // signIn is POST /x/auth/sign-in {email} → data:{email}; a code is mailed. 400
-// ERROR without an address, 400 AUTH_ERR_02 for what is none, 429
-// AUTH_RATE_LIMIT, 503 MAIL_FAILED.
+// ERROR without an address and where the mail cannot be sent, 400 AUTH_ERR_02
+// for what is no address, 429 AUTH_RATE_LIMIT.
 func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Email string `json:"email"`

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 )
 
@@ -60,11 +61,7 @@ func (g *Gateway) bootstrap(w http.ResponseWriter, r *http.Request, me caller) e
 	var out start
 	// The socket's id first: what happens while the rest is read stands in it,
 	// or comes over the socket, or both.
-	acked, _, err := g.o.Edge.Acked.Position(r.Context(), ownerOf(me.login.ID))
-	if err != nil {
-		return err
-	}
-	secret, _, err := g.o.Accounts.OpenTicket(r.Context(), me.login, acked, g.o.Alone)
+	secret, _, err := g.o.Accounts.OpenTicket(r.Context(), me.login, g.o.Alone)
 	if err != nil {
 		return err
 	}
@@ -94,10 +91,17 @@ func (g *Gateway) self(ctx context.Context, me caller) (self, error) {
 		s.Email = append(s.Email, address{me.Email, provider})
 	}
 	_, asked, err := g.o.Chats.Requests(ctx, me.ID)
-	for _, u := range asked[:min(maxAsked, len(asked))] {
-		s.Requests = append(s.Requests, ofUser(u, int(chat.TheyAsked)))
-	}
+	s.Requests = ofAsked(asked)
 	return s, err
+}
+
+// ofAsked are the newest who asked to be friends.
+func ofAsked(us []account.User) []user {
+	asked := make([]user, min(maxAsked, len(us)))
+	for i := range asked {
+		asked[i] = ofUser(us[i], int(chat.TheyAsked))
+	}
+	return asked
 }
 
 func conversationOf(c *chat.Chat) conversation {

@@ -67,17 +67,23 @@ func TestABodyThatIsHeldBackSetsNoPassword(t *testing.T) {
 	}
 }
 
+// withRoutes are options that let the test have what answers requests.
+func withRoutes(o transcript.Options, made *http.Handler) transcript.Options {
+	build := o.Build
+	o.Build = func(c *transcript.Core) (transcript.Routes, error) {
+		r, err := build(c)
+		*made = r.HTTP
+		return r, err
+	}
+	return o
+}
+
 // TestALinkThatDoesNotLogOutSaysSo: where the store does not answer, the login
 // may live on, and nobody is led away as if it did not.
 func TestALinkThatDoesNotLogOutSaysSo(t *testing.T) {
 	o := options(relay.Options{})
-	build, routes := o.Build, http.Handler(nil)
-	o.Build = func(c *transcript.Core) (transcript.Routes, error) {
-		r, err := build(c)
-		routes = r.HTTP
-		return r, err
-	}
-	s := serverOf(t, o)
+	var routes http.Handler
+	s := serverOf(t, withRoutes(o, &routes))
 	token, _ := session(t, s, "ann")
 	for _, want := range []int{http.StatusInternalServerError, http.StatusFound} {
 		ctx, cancel := context.WithCancel(t.Context())
@@ -120,4 +126,42 @@ func TestABootstrapWaitsForTheOneBefore(t *testing.T) {
 	if !done.Load() {
 		t.Error("two at once")
 	}
+}
+
+// TestABootstrapIsOverOnceItIsWritten: a client that does not read it has no
+// other one made.
+func TestABootstrapIsOverOnceItIsWritten(t *testing.T) {
+	var g *relay.Gateway
+	var routes http.Handler
+	s := serverOf(t, withRoutes(optionsOf(relay.Options{}, &g), &routes))
+	token, l := session(t, s, "ann")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w := &slowly{ResponseRecorder: httptest.NewRecorder(), then: func() {
+		if _, ok := g.Bootstrap(ctx, l.ID); ok {
+			t.Error("the next one begins while it is written")
+		}
+	}}
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/x/auth/isUser", nil)
+	r.Header.Set("Authorization", "Bearer "+token)
+	routes.ServeHTTP(w, r)
+	if w.Code != http.StatusOK || w.Body.Len() == 0 {
+		t.Errorf("answered %d", w.Code)
+	}
+	if over, ok := g.Bootstrap(ctx, l.ID); ok {
+		over()
+	} else {
+		t.Error("the next one cannot begin after it")
+	}
+}
+
+// slowly is a response during whose writing something happens.
+type slowly struct {
+	*httptest.ResponseRecorder
+	then func()
+}
+
+func (s *slowly) Write(p []byte) (int, error) {
+	s.then()
+	return s.ResponseRecorder.Write(p)
 }

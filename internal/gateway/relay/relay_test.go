@@ -151,11 +151,7 @@ func entering(b *box) map[string]word {
 			if err != nil {
 				return err
 			}
-			acked, _, err := s.Acked.Position(ctx, account.LoginCredential(l.ID)+"/relay")
-			if err != nil {
-				return err
-			}
-			secret, _, err := s.Accounts.OpenTicket(ctx, l, acked, false)
+			secret, _, err := s.Accounts.OpenTicket(ctx, l, false)
 			s.Set("socket", secret)
 			return err
 		},

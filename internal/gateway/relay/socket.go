@@ -50,7 +50,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	owner := ownerOf(l.ID)
-	from, shown, err := g.from(ctx, q.Get("after"), owner, t)
+	from, shown, err := g.from(ctx, q.Get("after"), owner, l, t)
 	if err != nil {
 		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
 	}
@@ -95,17 +95,14 @@ func (g *Gateway) sameLogin(ctx context.Context, r *ws.Request, l account.Login)
 // refs they are.
 func ownerOf(login uint64) string { return account.LoginCredential(login) + "/relay" }
 
-// from is where a socket begins: where it asks for; or from where its login's
-// sockets are owed something, or after what they acknowledged since. shown is up
-// to where the bootstrap that gave the id has shown what stands there, 0 where
-// that is behind the beginning already, or the client asks for all of it.
-func (g *Gateway) from(ctx context.Context, after, owner string, t account.Ticket) (from hub.Start, shown uint64, err error) {
+// from is where a socket begins: where it asks for, and then with all of it; or
+// from where its login's sockets are owed something, or after what they
+// acknowledged since. shown is up to where the bootstrap that gave the id has
+// shown what stands there, 0 where it has nothing to do with it.
+func (g *Gateway) from(ctx context.Context, after, owner string, l account.Login, t account.Ticket) (from hub.Start, shown uint64, err error) {
 	if after != "" {
-		from, err = g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) {
-			shown = shownAfter(t.Start, t)
-			return t.Start, nil
-		})
-		return from, shown, err
+		from, err = g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) { return l.InboxStart, nil })
+		return from, 0, err
 	}
 	seq, _, err := g.o.Edge.Acked.Position(ctx, owner)
 	seq = max(seq, t.Start)

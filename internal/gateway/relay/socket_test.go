@@ -57,7 +57,7 @@ func session(t *testing.T, s *transcript.Server, name string) (token string, l a
 // open connects with a new socket id of a login.
 func open(t *testing.T, s *transcript.Server, l account.Login, query string) *websocket.Conn {
 	t.Helper()
-	id, _, err := s.Accounts.OpenTicket(t.Context(), l, 0, false)
+	id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +132,7 @@ func TestAHundredLikesAreOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	token, l := session(t, s, "bob")
-	id, _, err := s.Accounts.OpenTicket(t.Context(), l, 0, false)
+	id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,7 +211,7 @@ func TestARefAtOnceIsCarriedOnce(t *testing.T) {
 	_, l := session(t, s, "ann")
 	_, other := session(t, s, "bob")
 	to := open(t, s, other, "")
-	id, _, err := s.Accounts.OpenTicket(t.Context(), l, 0, false)
+	id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -284,7 +284,7 @@ func TestOneIdIsGoodAtATime(t *testing.T) {
 	var wg sync.WaitGroup
 	for range cap(ids) {
 		wg.Go(func() {
-			id, _, err := s.Accounts.OpenTicket(t.Context(), l, 0, false)
+			id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
 			if err != nil {
 				t.Error(err)
 			}
@@ -362,7 +362,7 @@ func TestWhatComesAfterTheLoginIsNotCarriedOut(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id, _, err := s.Accounts.OpenTicket(t.Context(), l, 0, false)
+		id, _, err := s.Accounts.OpenTicket(t.Context(), l, false)
 		if errors.Is(err, account.ErrLoginEnded) {
 			continue
 		}

@@ -275,6 +275,19 @@ func TestFormatPassesOverWhatCannotBeRead(t *testing.T) {
 	}
 }
 
+func TestFewAskAtOnce(t *testing.T) {
+	us := make([]account.User, maxAsked+1)
+	for i := range us {
+		us[i].ID = uint64(i) // the newest first
+	}
+	if got := ofAsked(us); len(got) != maxAsked || got[0].id != 0 || got[maxAsked-1].id != maxAsked-1 || got[0].friend != int(chat.TheyAsked) {
+		t.Errorf("%d of %d", len(got), len(us))
+	}
+	if got := ofAsked(us[:1]); len(got) != 1 {
+		t.Errorf("%d of 1", len(got))
+	}
+}
+
 func TestWords(t *testing.T) {
 	for got, want := range map[string]string{
 		string((Likes{}).Append(nil, event(t, chat.KindLikes, 0, chat.Likes{Post: "p", Likes: 3}), 0)): string(ws.AppendText(nil, []byte(`{"type":"postlikes","postid":"p","likes":3}`))),

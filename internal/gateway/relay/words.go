@@ -73,6 +73,7 @@ var words = []struct {
 	code int
 	msg  string
 }{
+	{account.ErrMailFailed, http.StatusBadRequest, msgError},
 	{account.ErrUserNotFound, http.StatusNotFound, msgNobody},
 	{chat.ErrNotFriends, http.StatusNotFound, msgNobody},
 	{chat.ErrBlocked, http.StatusNotFound, msgNobody},
