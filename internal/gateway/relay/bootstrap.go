@@ -97,9 +97,9 @@ func (g *Gateway) self(ctx context.Context, me caller) (self, error) {
 
 // ofAsked are the newest who asked to be friends.
 func ofAsked(us []account.User) []user {
-	asked := make([]user, min(maxAsked, len(us)))
-	for i := range asked {
-		asked[i] = ofUser(us[i], int(chat.TheyAsked))
+	var asked []user
+	for _, u := range us[:min(maxAsked, len(us))] {
+		asked = append(asked, ofUser(u, int(chat.TheyAsked)))
 	}
 	return asked
 }

@@ -43,7 +43,7 @@ type Format struct {
 
 // Append writes a message of the person's inbox as a frame, or nothing.
 func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
-	if seq != 0 && seq <= f.Shown && m.Kind != chat.KindRelayed { // which no bootstrap shows
+	if seq != 0 && seq <= f.Shown && m.Kind != chat.KindRelayed && m.Kind != account.KindNotice { // which no bootstrap shows
 		return dst
 	}
 	return gateway.AppendFrame(dst, f.encode(m), seq, f.Epoch)
