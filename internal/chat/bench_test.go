@@ -83,7 +83,7 @@ func writtenBytes(b *testing.B) (n uint64) {
 	return n
 }
 
-func friends(b *testing.B, st *store.Store, j *journal.Journal) (*chat.Service, uint64, uint64) {
+func people(b *testing.B, st *store.Store, j *journal.Journal) *account.Service {
 	b.Helper()
 	accounts, err := account.New(account.Options{
 		Journal: j, Store: st.Accounts(), Key: bytes.Repeat([]byte("k"), 32),
@@ -92,6 +92,12 @@ func friends(b *testing.B, st *store.Store, j *journal.Journal) (*chat.Service, 
 	if err != nil {
 		b.Fatal(err)
 	}
+	return accounts
+}
+
+func friends(b *testing.B, st *store.Store, j *journal.Journal) (*chat.Service, uint64, uint64) {
+	b.Helper()
+	accounts := people(b, st, j)
 	chats, err := chat.New(chat.Options{Journal: j, Store: st.Chats()})
 	if err != nil {
 		b.Fatal(err)
@@ -110,4 +116,57 @@ func friends(b *testing.B, st *store.Store, j *journal.Journal) (*chat.Service, 
 		}
 	}
 	return chats, ids[0], ids[1]
+}
+
+// BenchmarkGroupMessage is what a message in a group costs below the gateway,
+// with a hundred under way: one row, whose entries are the inboxes of all.
+func BenchmarkGroupMessage(b *testing.B) {
+	for _, members := range []int{2, 16, 256} {
+		b.Run(fmt.Sprint("members=", members), func(b *testing.B) {
+			st, j, _ := storetest.Start(b, b.TempDir())
+			chats, ann, _ := friends(b, st, j)
+			g, err := chats.CreateGroup(b.Context(), ann, "Warung")
+			if err != nil {
+				b.Fatal(err)
+			}
+			for _, id := range more(b, st, j, members-1) {
+				if _, err := chats.Join(b.Context(), id, g.ID, g.Link); err != nil {
+					b.Fatal(err)
+				}
+			}
+			places := make(chan struct{}, 100)
+			var wg sync.WaitGroup
+			b.ReportAllocs()
+			b.ResetTimer()
+			for range b.N {
+				places <- struct{}{}
+				wg.Add(1)
+				chats.Send(chat.Outgoing{From: ann, Group: g.ID, Login: 1, Text: "Siapa mau kopi?"}, journal.Key{}).Then(func(_ journal.Result, err error) {
+					if err != nil {
+						b.Error(err)
+					}
+					<-places
+					wg.Done()
+				})
+			}
+			wg.Wait()
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msgs/s")
+		})
+	}
+}
+
+// more are so many people besides.
+func more(b *testing.B, st *store.Store, j *journal.Journal, n int) []uint64 {
+	b.Helper()
+	accounts := people(b, st, j)
+	ids := make([]uint64, n)
+	for i := range ids {
+		name := "p" + strconv.Itoa(i)
+		u, err := accounts.Register(b.Context(), account.Registration{Email: name + "@example.com", Name: name, Password: "password"})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ids[i] = u.ID
+	}
+	return ids
 }
