@@ -123,7 +123,8 @@ type action struct {
 }
 
 // tryProcess is POST /v1/processes/{name}/try {inputs, version?, user?, on?,
-// answer?} → {outputs, rule, line, actions, error?}. Nothing is carried out.
+// answer?} → {outputs, rule, line, actions, error?, reason?}: error is what the
+// other end would get, reason is for the author. Nothing is carried out.
 func (a *API) tryProcess(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Inputs  json.RawMessage `json:"inputs"`
@@ -153,7 +154,8 @@ func (a *API) tryProcess(w http.ResponseWriter, r *http.Request) error {
 		Line    int            `json:"line"`
 		Actions []action       `json:"actions"`
 		Error   *process.Bad   `json:"error,omitempty"`
-	}{got.Outputs, got.Rule, got.Line, actions, got.Error})
+		Reason  string         `json:"reason,omitempty"`
+	}{got.Outputs, got.Rule, got.Line, actions, got.Error, got.Reason})
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"bytes"
 	"fmt"
 	"net/url"
 	"regexp"
@@ -213,20 +214,34 @@ func (r *reader) expression(n *yaml.Node, s *scopeOf) (expression, bool) {
 	case yaml.MappingNode, yaml.SequenceNode:
 		return r.composed(n, s, 0)
 	case yaml.ScalarNode:
-		if n.Tag == "!!null" && n.Value != "" {
-			return expression{run: constant(nil)}, true
-		}
-		e, bad := s.compile(n.Value)
-		if bad != nil {
-			line, column := locate(r.source, n, bad.at)
-			r.fault(line, column, bad.text)
-			return expression{}, false
-		}
-		return e, true
+		return r.scalar(n, s)
 	default:
 		r.wrong(n, "%s cannot be used here", shape(n))
 		return expression{}, false
 	}
+}
+
+// scalar reads an expression that is one text of YAML.
+func (r *reader) scalar(n *yaml.Node, s *scopeOf) (expression, bool) {
+	if tagged(r.source, n) { // "! done" would mean done
+		r.wrong(n, "a ! here is YAML's own: write not, or put the expression into 'single quotes'")
+		return expression{}, false
+	}
+	if n.Tag == "!!null" && n.Value != "" {
+		return expression{run: constant(nil)}, true
+	}
+	e, bad := s.compile(n.Value)
+	if bad == nil {
+		return e, true
+	}
+	hint := ""
+	json := bytes.HasPrefix(bytes.TrimSpace(r.source), []byte("{"))
+	if n.Style&yaml.DoubleQuotedStyle != 0 && !json { // YAML's quotes are gone, and a text of the expression's has none
+		hint = `; a text is written '"…"', with quotes inside of YAML's`
+	}
+	line, column := locate(r.source, n, bad.at)
+	r.fault(line, column, bad.text+hint)
+	return expression{}, false
 }
 
 func (r *reader) composed(n *yaml.Node, s *scopeOf, depth int) (expression, bool) {

@@ -209,6 +209,17 @@ func locate(source []byte, n *yaml.Node, at int) (line, column int) {
 	return line, column + min(1, max(0, at-i+1)) // just behind the end
 }
 
+// tagged says whether a scalar begins with a tag, as "! done" does: YAML takes
+// the mark away and keeps no word of it.
+func tagged(source []byte, n *yaml.Node) bool {
+	lines := lineEnd.Split(string(source), n.Line+1)
+	if n.Line < 1 || n.Line > len(lines) {
+		return false
+	}
+	line := []rune(lines[n.Line-1])
+	return n.Column >= 1 && n.Column <= len(line) && line[n.Column-1] == '!'
+}
+
 // begin goes to the first character.
 func (t *tracer) begin() bool {
 	if t.line < 0 || t.line >= len(t.lines) || t.column < 0 || t.column > len(t.lines[t.line]) {
