@@ -152,7 +152,7 @@ func TestDemoGuideOfPeople(t *testing.T) {
 	}
 	plain := func(label string) string { // without the remark behind it
 		t.Helper()
-		line, _, _ := strings.Cut(d.guideLine(t, label), "   (")
+		line, _, _ := strings.Cut(d.guideLine(t, label), "   # ")
 		return line
 	}
 	ask := run(plain("a mail"))

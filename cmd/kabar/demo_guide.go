@@ -38,7 +38,7 @@ func (g guide) people(all people, token string) {
 	}
 	at := g.s.at("8080")
 	g.line("")
-	g.line("try            all five by hand, on one page; the two pages are two logins in one browser")
+	g.line("try            all five by hand, on one page: open it, press Log in, then Connect all; the two pages are two logins in one browser")
 	g.line("  ann's page   http://%s/try#%s", at, filled(all.ann, token))
 	g.line("  budi's page  http://%s/try#%s", otherName(at), filled(all.budi, token))
 }
@@ -70,9 +70,9 @@ func (g guide) relay(ann person) {
 	g.line(`  a mail       curl -s -d '{"email":"%s"}' http://%s/x/auth/sign-in`, ann.Email, at)
 	g.line("  its code     curl -s -H 'apikey: %s' http://%s/v1/mail", g.s.adminKey, at)
 	g.line(`  verify       curl -s -c kabar.cookies -d '{"email":"%s","code":"<code>"}' http://%s/x/auth/verify`, ann.Email, at)
-	g.line("  bootstrap    curl -s -b kabar.cookies http://%s/x/auth/isUser   (the chats, and socket.id)", at)
-	g.line("  socket       ws://%s/?id=<socket.id>", at)
-	g.line(`  like         {"type":"postlike","postid":"%s","identifier":"kirimin"}`, demoPost)
+	g.line("  bootstrap    curl -s -b kabar.cookies http://%s/x/auth/isUser   # the chats, and data.socket.id", at)
+	g.line("  socket       npx wscat -c 'ws://%s/?id=<data.socket.id>'", at)
+	g.line(`  like         {"type":"postlike","postid":"%s","identifier":"kirimin"}   # nothing comes back; see the posts`, demoPost)
 	g.line("  the posts    curl -s -b kabar.cookies http://%s/x/posts", at)
 }
 
@@ -95,7 +95,7 @@ func (g guide) bot(ann person) {
 	g.line(`  log in       curl -s -d '{"login":"%s","password":"%s"}' http://%s/auth`, ann.Handle, demoPassword, at)
 	g.line(`  chatbot      npx wscat -H "Cookie: gen_app_auth_token=%s" -c ws://%s/chatbot`, ann.token, at)
 	g.line(`  ask          {"message":"Hai!"}`)
-	g.line(`  roomchat     npx wscat -H "Cookie: gen_app_auth_token=%s" -c ws://%s/roomchat   (text instead of message)`, ann.token, at)
+	g.line(`  roomchat     npx wscat -H "Cookie: gen_app_auth_token=%s" -c ws://%s/roomchat   # text instead of message`, ann.token, at)
 }
 
 func (g guide) feed() {
@@ -113,6 +113,7 @@ func (g guide) events(token string) {
 	g.line("events         the instance %q has an event every three seconds", demoInstance)
 	g.line("  token        %s", token)
 	g.line("  subscribe    ws://%s/ws/events?event=messages.upsert&token=%s", at, token)
+	g.line("  in a shell   npx wscat -c 'ws://%s/ws/events?event=*&token=%s'", at, token)
 	g.line("  as a stream  curl -sN -H 'Accept: text/event-stream' 'http://%s/ws/events?event=*&token=%s'", at, token)
 	g.line(`  an event     curl -s -H 'Authorization: Bearer %s' -d '{"event":"messages.upsert","data":{"text":"Hai!"}}' http://%s/v1/instances/%s/events`, token, at, demoInstance)
 	g.line("  webhook      http://%s%s   shows the signed requests that it got, the newest 50", at, hookPath)

@@ -22,7 +22,7 @@ var version = "dev"
 
 type cli struct {
 	Serve   serveCmd        `cmd:"" help:"Run the server."`
-	Demo    demoCmd         `cmd:"" help:"Try it: a server with two people, an instance and a feed, in a temporary folder."`
+	Demo    demoCmd         `cmd:"" help:"Try it: a server with people, a group, bots, an instance with a webhook and a feed, in a temporary folder."`
 	Publish publishCmd      `cmd:"" help:"Publish through a running server."`
 	Config  config.Commands `cmd:"" help:"Check the configuration, or show it."`
 	Version versionCmd      `cmd:"" help:"Print the version."`

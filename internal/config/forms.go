@@ -61,7 +61,7 @@ func checkAddress(s string) error {
 		return fmt.Errorf("%q is not host:port; write it as 127.0.0.1:8080, [::1]:8080 or :8080", s)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || strconv.FormatUint(n, 10) != port {
-		return fmt.Errorf("%q has no port; it ends in a number from 0 to 65535", s)
+		return fmt.Errorf("%q has no port that can be: it ends in a number from 0 to 65535", s)
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestMistakesInTheFile(t *testing.T) {
 		{"size in another unit", "hub: {ring: 64MB}", []string{`kabar.yaml:1:13: hub.ring: "64MB" is not a size`}},
 		{"rate without a time", "limit: {logins: 60}", []string{`kabar.yaml:1:17: limit.logins: "60" is not a rate`}},
 		{"item of a list", "listen:\n  - 127.0.0.1:1\n  - localhost\n", []string{`kabar.yaml:3:5: listen: "localhost" is not host:port; write it as 127.0.0.1:8080, [::1]:8080 or :8080`}},
-		{"port", "listen: [':70000']", []string{`kabar.yaml:1:10: listen: ":70000" has no port; it ends in a number from 0 to 65535`}},
+		{"port", "listen: [':70000']", []string{`kabar.yaml:1:10: listen: ":70000" has no port that can be: it ends in a number from 0 to 65535`}},
 		{"origin", "origins: ['*']", []string{`kabar.yaml:1:11: origins: "*" is not an origin`}},
 		{"origin with a path", "origins: ['http://a/b']", []string{`origins: "http://a/b" is not an origin`}},
 		{"event", "events: {names: [a b]}", []string{`kabar.yaml:1:18: events.names: "a b" is not an event name`}},
