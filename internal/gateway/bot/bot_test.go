@@ -90,7 +90,7 @@ func (r *rig) build(c *transcript.Core) (transcript.Routes, error) {
 	}, nil
 }
 
-const password = "12345678"
+const password = transcript.Password
 
 // source is a process of the test data.
 func source(name string) ([]byte, error) {
@@ -121,7 +121,7 @@ func access(words []string) (process.Access, error) {
 	return process.ParseAccess("", words)
 }
 
-type word = func(ctx context.Context, s *transcript.Scene, rest string) error
+type word = transcript.Word
 
 // words are what this dialect's transcripts say beside what all can say.
 func (r *rig) words() map[string]word {
@@ -161,43 +161,6 @@ func (r *rig) words() map[string]word {
 
 // sayings are those that need no process.
 var sayings = map[string]word{
-	// people ann bob: they are registered and logged in; $ann and $bob are their tokens.
-	"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		for _, name := range strings.Fields(rest) {
-			p := account.Registration{Email: name + "@example.org", Name: name, Password: password}
-			if _, err := s.Accounts.Register(ctx, p); err != nil {
-				return err
-			}
-			token, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "test"})
-			if err != nil {
-				return err
-			}
-			s.Set(name, token)
-		}
-		return nil
-	},
-	// notice 1 text, notice all text: the server says it.
-	"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		to, text, _ := strings.Cut(rest, " ")
-		if to == "all" {
-			_, err := s.Accounts.NotifyAll(text, journal.Key{}).Wait(ctx)
-			return err
-		}
-		id, err := strconv.ParseUint(to, 10, 64)
-		if err != nil {
-			return err
-		}
-		_, err = s.Accounts.Notify(id, text, journal.Key{}).Wait(ctx)
-		return err
-	},
-	// suspend 1: the account is closed.
-	"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		id, err := strconv.ParseUint(rest, 10, 64)
-		if err != nil {
-			return err
-		}
-		return s.Accounts.Suspend(ctx, id)
-	},
 	// line text: somebody says it on the feed.
 	"line": func(ctx context.Context, s *transcript.Scene, rest string) error {
 		_, err := s.Chats.Speak(chat.Speaker{Name: "Somebody"}, rest, journal.Key{}).Wait(ctx)
@@ -212,17 +175,6 @@ var sayings = map[string]word{
 		}
 		_, err := s.Chats.Send(chat.Outgoing{From: from, To: to, Text: text}, journal.Key{}).Wait(ctx)
 		return err
-	},
-	// friends 1 2: they are, by 1's request.
-	"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		var a, b uint64
-		if _, err := fmt.Sscan(rest, &a, &b); err != nil {
-			return err
-		}
-		if _, err := s.Chats.Request(ctx, a, b); err != nil {
-			return err
-		}
-		return s.Chats.Accept(ctx, b, a)
 	},
 }
 

@@ -42,7 +42,7 @@ func TestCrossing(t *testing.T) {
 	w := &world{}
 	transcript.Run(t, "testdata/crossing.txt", transcript.Options{
 		Build: w.build, Hub: hub.Options{Linger: 50 * time.Millisecond}, // who went has gone
-		Words: map[string]func(ctx context.Context, s *transcript.Scene, rest string) error{
+		Words: map[string]transcript.Word{
 			"people": people, "socket": socket, "listener": w.listener,
 		},
 		Values: map[string]string{

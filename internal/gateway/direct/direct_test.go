@@ -65,28 +65,10 @@ func options(o direct.Options) transcript.Options {
 	}
 }
 
-const password = "12345678"
+const password = transcript.Password
 
 // words are what direct's transcripts say beside what all can say.
-var words = map[string]func(ctx context.Context, s *transcript.Scene, rest string) error{
-	// people ann bob: they are registered and logged in; $ann and $bob are their tokens.
-	"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		for _, name := range strings.Fields(rest) {
-			r := account.Registration{Email: name + "@example.org", Name: name, Password: password}
-			if _, err := s.Accounts.Register(ctx, r); err != nil {
-				return err
-			}
-			if err := login(ctx, s, name, name); err != nil {
-				return err
-			}
-		}
-		return nil
-	},
-	// login phone ann: ann logs in once more, with the token $phone.
-	"login": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		token, name, _ := strings.Cut(rest, " ")
-		return login(ctx, s, token, name)
-	},
+var words = map[string]transcript.Word{
 	// code phone: $code is a one-time code for the login whose token is $phone.
 	"code": func(ctx context.Context, s *transcript.Scene, rest string) error {
 		_, l, err := s.Accounts.Authenticate(ctx, s.Value(rest))
@@ -99,7 +81,7 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 	},
 	// called 1 2: 1 did so; $call is the id of the record.
 	"called": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 2)
+		n, _, err := transcript.Numbers(rest, 2)
 		if err != nil {
 			return err
 		}
@@ -112,20 +94,9 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 		}
 		return err
 	},
-	// friends 1 2: they are, by 1's request.
-	"friends": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 2)
-		if err != nil {
-			return err
-		}
-		if _, err := s.Chats.Request(ctx, n[0], n[1]); err != nil {
-			return err
-		}
-		return s.Chats.Accept(ctx, n[1], n[0])
-	},
 	// says 1 2 30: user 1 says "1" to "30" to user 2, through no gateway.
 	"says": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 3)
+		n, _, err := transcript.Numbers(rest, 3)
 		if err != nil {
 			return err
 		}
@@ -140,7 +111,7 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 	// group Warung 1 2: it has the next id, and these members; the first owns it.
 	"group": func(ctx context.Context, s *transcript.Scene, rest string) error {
 		name, members, _ := strings.Cut(rest, " ")
-		n, err := numbers(members, 2)
+		n, _, err := transcript.Numbers(members, 2)
 		if err != nil {
 			return err
 		}
@@ -153,7 +124,7 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 	// in 5 1 Hai: user 1 says it in group 5, through no gateway.
 	"in": func(ctx context.Context, s *transcript.Scene, rest string) error {
 		fields := strings.SplitN(rest, " ", 3)
-		n, err := numbers(strings.Join(fields[:2], " "), 2)
+		n, _, err := transcript.Numbers(strings.Join(fields[:2], " "), 2)
 		if err == nil {
 			_, err = s.Chats.Send(chat.Outgoing{From: n[1], Group: n[0], Text: fields[2]}, journal.Key{}).Wait(ctx)
 		}
@@ -162,7 +133,7 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 	// edit 1 2 $id Hai: user 1 changes what they said to user 2; without a text it is taken back.
 	"edit": func(ctx context.Context, s *transcript.Scene, rest string) (err error) {
 		fields := strings.SplitN(rest, " ", 4)
-		n, err := numbers(strings.Join(fields[:2], " "), 2)
+		n, _, err := transcript.Numbers(strings.Join(fields[:2], " "), 2)
 		if err != nil {
 			return err
 		}
@@ -174,31 +145,9 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 		}
 		return err
 	},
-	// notice 1 text, notice all text: the server says it.
-	"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		to, text, _ := strings.Cut(rest, " ")
-		if to == "all" {
-			_, err := s.Accounts.NotifyAll(text, journal.Key{}).Wait(ctx)
-			return err
-		}
-		id, err := strconv.ParseUint(to, 10, 64)
-		if err != nil {
-			return err
-		}
-		_, err = s.Accounts.Notify(id, text, journal.Key{}).Wait(ctx)
-		return err
-	},
-	// suspend 1: the account is closed.
-	"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 1)
-		if err != nil {
-			return err
-		}
-		return s.Accounts.Suspend(ctx, n[0])
-	},
 	// acknowledged 1 7: a pong of login 1 says that it has everything up to 7.
 	"acknowledged": func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 2)
+		n, _, err := transcript.Numbers(rest, 2)
 		if err != nil {
 			return err
 		}
@@ -214,38 +163,4 @@ var words = map[string]func(ctx context.Context, s *transcript.Scene, rest strin
 			}
 		}
 	},
-	// long 801: $long is a text of so many bytes.
-	"long": func(_ context.Context, s *transcript.Scene, rest string) error {
-		n, err := numbers(rest, 1)
-		if err == nil {
-			s.Set("long", strings.Repeat("x", int(n[0])))
-		}
-		return err
-	},
-	// epoch: $epoch is the log's.
-	"epoch": func(_ context.Context, s *transcript.Scene, _ string) error {
-		s.Set("epoch", s.Journal.Epoch())
-		return nil
-	},
-}
-
-func login(ctx context.Context, s *transcript.Scene, token, name string) error {
-	t, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "direct"})
-	s.Set(token, t)
-	return err
-}
-
-func numbers(text string, n int) ([]uint64, error) {
-	fields := strings.Fields(text)
-	if len(fields) != n {
-		return nil, fmt.Errorf("%d numbers are needed", n)
-	}
-	out := make([]uint64, n)
-	for i, f := range fields {
-		var err error
-		if out[i], err = strconv.ParseUint(f, 10, 64); err != nil {
-			return nil, err
-		}
-	}
-	return out, nil
 }

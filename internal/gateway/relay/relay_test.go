@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net/http"
 	"regexp"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -111,9 +110,9 @@ func (b *box) Send(_ context.Context, to, _, text string) error {
 
 var sixDigits = regexp.MustCompile(`\b\d{6}\b`)
 
-const password = "12345678"
+const password = transcript.Password
 
-type word = func(ctx context.Context, s *transcript.Scene, rest string) error
+type word = transcript.Word
 
 // words are what relay's transcripts say beside what all can say.
 func words(b *box, c *clock) map[string]word {
@@ -126,25 +125,6 @@ func words(b *box, c *clock) map[string]word {
 // entering are words for who is here.
 func entering(b *box) map[string]word {
 	return map[string]word{
-		// people ann bob: they have an account and a session each; their tokens
-		// are $ann and $bob.
-		"people": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			for _, name := range strings.Fields(rest) {
-				r := account.Registration{Email: name + "@example.org", Name: name, Password: password}
-				if _, err := s.Accounts.Register(ctx, r); err != nil {
-					return err
-				}
-				if err := login(ctx, s, name, name); err != nil {
-					return err
-				}
-			}
-			return nil
-		},
-		// login phone ann: ann logs in once more, with the token $phone.
-		"login": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			token, name, _ := strings.Cut(rest, " ")
-			return login(ctx, s, token, name)
-		},
 		// socket ann: $socket is a new socket id of the login whose token is $ann.
 		"socket": func(ctx context.Context, s *transcript.Scene, rest string) error {
 			_, l, err := s.Accounts.Authenticate(ctx, s.Value(rest))
@@ -172,30 +152,15 @@ func entering(b *box) map[string]word {
 // doings are words that do something through no gateway.
 func doings(c *clock) map[string]word {
 	return map[string]word{
-		"friends": pairs(func(ctx context.Context, s *transcript.Scene, a, b uint64) error {
-			if _, err := s.Chats.Request(ctx, a, b); err != nil {
-				return err
-			}
-			return s.Chats.Accept(ctx, b, a)
-		}),
 		"block":   pairs(func(ctx context.Context, s *transcript.Scene, a, b uint64) error { return s.Chats.Block(ctx, a, b) }),
 		"unblock": pairs(func(ctx context.Context, s *transcript.Scene, a, b uint64) error { return s.Chats.Unblock(ctx, a, b) }),
 		// says 1 2 hi: user 1 says it to user 2, through no gateway.
 		"says": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			n, text, err := numbers(rest, 2)
+			n, text, err := transcript.Numbers(rest, 2)
 			if err != nil {
 				return err
 			}
 			_, err = s.Chats.Send(chat.Outgoing{From: n[0], To: n[1], Text: text}, journal.Key{}).Wait(ctx)
-			return err
-		},
-		// notice 1 text: the server says it.
-		"notice": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			n, text, err := numbers(rest, 1)
-			if err != nil {
-				return err
-			}
-			_, err = s.Accounts.Notify(n[0], text, journal.Key{}).Wait(ctx)
 			return err
 		},
 		// wait 61s: the clock of calls and rates moves on.
@@ -206,7 +171,7 @@ func doings(c *clock) map[string]word {
 		},
 		// publish 5 text: the server says it in group 5.
 		"publish": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			n, text, err := numbers(rest, 1)
+			n, text, err := transcript.Numbers(rest, 1)
 			if err != nil {
 				return err
 			}
@@ -221,19 +186,12 @@ func doings(c *clock) map[string]word {
 		// post pm2yig6go 1 text: user 1's post has this id.
 		"post": func(ctx context.Context, s *transcript.Scene, rest string) error {
 			id, rest, _ := strings.Cut(rest, " ")
-			n, text, err := numbers(rest, 1)
+			n, text, err := transcript.Numbers(rest, 1)
 			if err != nil {
 				return err
 			}
 			_, err = s.Chats.SeedPost(ctx, id, n[0], text)
 			return err
-		},
-		"suspend": func(ctx context.Context, s *transcript.Scene, rest string) error {
-			n, _, err := numbers(rest, 1)
-			if err != nil {
-				return err
-			}
-			return s.Accounts.Suspend(ctx, n[0])
 		},
 	}
 }
@@ -257,55 +215,22 @@ func helping() map[string]word {
 		}),
 		// pong 2 4 7: login 4, user 2's, has everything up to 7.
 		"pong": func(_ context.Context, s *transcript.Scene, rest string) error {
-			n, _, err := numbers(rest, 3)
+			n, _, err := transcript.Numbers(rest, 3)
 			if err == nil {
 				s.Acked.Acked(hub.Acked{Owner: account.LoginCredential(n[1]) + "/relay", Topic: account.Inbox(n[0]), Seq: n[2]})
 			}
 			return err
 		},
-		// long 501: $long is a text of so many bytes.
-		"long": func(_ context.Context, s *transcript.Scene, rest string) error {
-			n, _, err := numbers(rest, 1)
-			if err == nil {
-				s.Set("long", strings.Repeat("x", int(n[0])))
-			}
-			return err
-		},
-		// epoch: $epoch is the log's.
-		"epoch": func(_ context.Context, s *transcript.Scene, _ string) error {
-			s.Set("epoch", s.Journal.Epoch())
-			return nil
-		},
 	}
-}
-
-func login(ctx context.Context, s *transcript.Scene, token, name string) error {
-	t, _, _, err := s.Accounts.Login(ctx, account.LoginRequest{Name: name, Password: password, Gateway: "relay"})
-	s.Set(token, t)
-	return err
 }
 
 // pairs is a word of two numbers.
 func pairs(f func(ctx context.Context, s *transcript.Scene, a, b uint64) error) word {
 	return func(ctx context.Context, s *transcript.Scene, rest string) error {
-		n, _, err := numbers(rest, 2)
+		n, _, err := transcript.Numbers(rest, 2)
 		if err != nil {
 			return err
 		}
 		return f(ctx, s, n[0], n[1])
 	}
-}
-
-// numbers reads n numbers, and what stands behind them.
-func numbers(text string, n int) (out []uint64, rest string, err error) {
-	for range n {
-		var field string
-		field, text, _ = strings.Cut(text, " ")
-		id, err := strconv.ParseUint(field, 10, 64)
-		if err != nil {
-			return nil, "", fmt.Errorf("%d numbers are needed", n)
-		}
-		out = append(out, id)
-	}
-	return out, text, nil
 }

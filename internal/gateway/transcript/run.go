@@ -40,7 +40,7 @@ var update = flag.Bool("update", false, "write into the transcripts what really 
 //	ann: close 1000 bye                                  she ends it
 //	ann: drop                                            her line breaks
 //	later 61s                                            the clock of accounts and chats moves on
-//	word …                                               one of Options.Words
+//	word …                                               one of Options.Words, or of those that all have (words.go)
 //
 // A name is lower-case letters and digits; each name has one connection, and
 // may have another after that one ended. What the same client gets comes in the
@@ -268,8 +268,10 @@ func (p *player) do(ctx context.Context, text string) error {
 		return nil
 	}
 	word, rest, _ := strings.Cut(text, " ")
-	if f := p.o.Words[word]; f != nil {
-		return f(ctx, &Scene{p.s.Core, p.values}, rest)
+	for _, words := range []map[string]Word{p.o.Words, common} {
+		if f := words[word]; f != nil {
+			return f(ctx, &Scene{p.s.Core, p.values}, rest)
+		}
 	}
 	if word == "later" {
 		d, err := time.ParseDuration(rest)

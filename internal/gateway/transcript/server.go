@@ -32,7 +32,7 @@ type Options struct {
 	Build func(c *Core) (Routes, error)
 	// Words are a dialect's own lines of a transcript: the first word of the
 	// line, and what to do with the rest.
-	Words map[string]func(ctx context.Context, s *Scene, rest string) error
+	Words map[string]Word
 	// Values names, by their JSON key, strings that differ with each run, beside
 	// id, ID, time, CreatedAt, createdAt, updatedAt, timestamp, epoch, token,
 	// Token and websocketAuthCode: {"tokenId": "token"}. Only -update needs it.
