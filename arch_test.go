@@ -36,15 +36,17 @@ var mayImport = map[string][]string{
 	"internal/ws":     {"internal/status"},
 	"internal/sign":   {},
 
+	"internal/likeness": {},
+
 	// The core, from the right to the left: each knows only what stands to its right.
 	"internal/journal":  {"internal/status"},
 	"internal/hub":      {"internal/journal", "internal/status"},
 	"internal/account":  {"internal/hub", "internal/journal", "internal/status"},
-	"internal/instance": {"internal/hub", "internal/journal", "internal/status"},
+	"internal/instance": {"internal/hub", "internal/journal", "internal/status", "internal/likeness"},
 	"internal/chat":     {"internal/account", "internal/hub", "internal/journal", "internal/status"},
 	"internal/webhook":  {"internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign"},
 	"internal/process": {
-		"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign",
+		"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign", "internal/likeness",
 	},
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
@@ -66,7 +68,7 @@ var mayImport = map[string][]string{
 	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
 
 	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail"),
-	"internal/config": {},
+	"internal/config": {"internal/likeness"},
 
 	// The checker stands outside the server: it knows only what travels over the wire.
 	"internal/checker": {},

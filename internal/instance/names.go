@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/kabar-io/kabar/internal/likeness"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -104,30 +105,9 @@ func nearest(name string, candidates []string) string {
 		if max(len(c)-len(name), len(name)-len(c)) >= least {
 			continue
 		}
-		if d := distance(name, strings.ToLower(c)); d < least {
+		if d := likeness.Distance(name, c); d < least {
 			best, least = c, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters to put in, take out or change to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }

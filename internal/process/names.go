@@ -3,8 +3,9 @@ package process
 import (
 	"maps"
 	"slices"
-	"strings"
 	"unicode/utf8"
+
+	"github.com/kabar-io/kabar/internal/likeness"
 )
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
@@ -17,32 +18,11 @@ func Nearest(name string, candidates []string) string {
 	}
 	best, least := "", max(2, len(name)/3)+1
 	for _, c := range candidates {
-		if d := distance(strings.ToLower(name), strings.ToLower(c)); d < least {
+		if d := likeness.Distance(name, c); d < least {
 			best, least = c, d
 		}
 	}
 	return best
-}
-
-// distance counts the letters to put in, take out or change to make b of a.
-func distance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j]+1, row[j+1]+1)
-		}
-	}
-	return row[len(b)]
 }
 
 // hint adds the nearest candidate to what is said of an unknown name.

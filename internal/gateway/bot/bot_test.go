@@ -90,8 +90,6 @@ func (r *rig) build(c *transcript.Core) (transcript.Routes, error) {
 	}, nil
 }
 
-const password = transcript.Password
-
 // source is a process of the test data.
 func source(name string) ([]byte, error) {
 	if b, is := process.Examples()[name]; is {
