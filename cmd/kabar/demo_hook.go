@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/kabar-io/kabar/internal/console"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/sign"
 )
@@ -22,7 +21,7 @@ const (
 // demoHook is a receiver of webhooks inside the demo: it checks each signature
 // as any receiver should, and shows what it got.
 type demoHook struct {
-	parts console.Parts // static
+	parts gateway.Parts // static
 
 	mu     sync.Mutex
 	secret string          // guarded by mu; "" until the webhook is set
@@ -40,7 +39,7 @@ type hookEvent struct {
 	Body     json.RawMessage `json:"body"`
 }
 
-func newDemoHook(parts console.Parts) *demoHook {
+func newDemoHook(parts gateway.Parts) *demoHook {
 	return &demoHook{parts: parts, seen: map[string]bool{}}
 }
 

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"net/http"
 
-	"github.com/kabar-io/kabar/internal/console"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/status"
@@ -17,12 +16,12 @@ import (
 var demoFiles embed.FS
 
 // demoParts are the files of the demo's own pages.
-func demoParts() console.Parts {
+func demoParts() gateway.Parts {
 	folder, err := fs.Sub(demoFiles, "demo")
 	if err != nil {
 		panic(err) // it is part of the program
 	}
-	return console.NewParts(folder, nil)
+	return gateway.NewParts(folder, nil)
 }
 
 // demoRoutes adds what the demo's pages are made of. The receiver itself comes

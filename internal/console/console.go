@@ -28,8 +28,8 @@ type Options struct {
 
 // Console is the pages.
 type Console struct {
-	o     Options // static
-	parts Parts   // static
+	o     Options       // static
+	parts gateway.Parts // static
 }
 
 // New makes the pages.
@@ -38,7 +38,7 @@ func New(o Options) *Console {
 	if err != nil {
 		panic(err) // it is part of the program
 	}
-	return &Console{o: o, parts: NewParts(folder, map[string]string{
+	return &Console{o: o, parts: gateway.NewParts(folder, map[string]string{
 		"version": html.EscapeString(o.Version), "demo": strconv.FormatBool(o.Demo), "publish": html.EscapeString(o.Publish),
 	})}
 }

@@ -40,14 +40,14 @@ type Options struct {
 type Gateway struct {
 	// static
 	o         Options
-	files     map[string]file // of the page, by name
-	nameHolds time.Duration   // how long the answer holds that a name is nobody else's
+	parts     gateway.Parts // of the page
+	nameHolds time.Duration // how long the answer holds that a name is nobody else's
 
 	refused atomic.Int64
 }
 
 // New makes the gateway.
-func New(o Options) *Gateway { return &Gateway{o: o, files: files(o), nameHolds: 30 * time.Second} }
+func New(o Options) *Gateway { return &Gateway{o: o, parts: parts(o), nameHolds: 30 * time.Second} }
 
 // Refused is how many frames were dropped.
 func (g *Gateway) Refused() int64 { return g.refused.Load() }
