@@ -171,7 +171,8 @@ func TestDemoGuideOfPeople(t *testing.T) {
 	if id == nil {
 		t.Fatalf("no socket.id: %s", chats)
 	}
-	s := dial(t, strings.Replace(plain("socket"), "<socket.id>", id[1], 1))
+	socket := regexp.MustCompile(`ws://[^']+`).FindString(plain("socket"))
+	s := dial(t, strings.Replace(socket, "<data.socket.id>", id[1], 1))
 	s.send(t, plain("like"))
 	eventually(t, "the post should have a like", func() error {
 		if posts := run(plain("the posts")); !strings.Contains(posts, `"id":"pm2yig6go"`) || !strings.Contains(posts, `"likes":1,"comments":0,"liked":true`) {

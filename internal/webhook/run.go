@@ -67,6 +67,9 @@ func (r *running) start(ctx context.Context, row Row) {
 	ctx, cancel := context.WithCancel(ctx)
 	w := &worker{s: r.s, id: row.ID, version: row.Version, cancel: cancel, done: make(chan struct{})}
 	r.workers[row.ID] = w
+	r.s.mu.Lock()
+	r.s.workers[row.ID] = cancel
+	r.s.mu.Unlock()
 	r.all.Go(func() {
 		err := w.run(ctx)
 		cancel()
@@ -98,6 +101,9 @@ func (r *running) look(ctx context.Context, id uint64) {
 			return
 		}
 		delete(r.workers, id)
+		r.s.mu.Lock()
+		delete(r.s.workers, id)
+		r.s.mu.Unlock()
 	}
 	if ok {
 		r.start(ctx, row)

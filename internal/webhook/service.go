@@ -91,7 +91,8 @@ type Service struct {
 	counts counts
 
 	mu      sync.Mutex
-	changed map[uint64]struct{} // guarded by mu: webhooks that Run is to look at
+	changed map[uint64]struct{}           // guarded by mu: webhooks that Run is to look at
+	workers map[uint64]context.CancelFunc // guarded by mu: ends the worker that a webhook has now
 }
 
 type counts struct {
@@ -112,7 +113,7 @@ func New(o Options) (*Service, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}}
+	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}, workers: map[uint64]context.CancelFunc{}}
 	var err error
 	s.sealer, err = newSealer(o.Key)
 	return s, err
@@ -149,6 +150,18 @@ func (s *Service) look(id uint64) {
 	case s.wake <- struct{}{}:
 	default:
 	}
+}
+
+// outdated ends the worker that knows a webhook as it was: what is said from
+// here on is told by one that knows it as it is.
+func (s *Service) outdated(id uint64) {
+	s.mu.Lock()
+	end := s.workers[id]
+	s.mu.Unlock()
+	if end != nil {
+		end()
+	}
+	s.look(id)
 }
 
 func (s *Service) taken() map[uint64]struct{} {

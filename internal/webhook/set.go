@@ -113,7 +113,7 @@ func (s *Service) Set(ctx context.Context, ref instance.Ref, spec Spec) (Webhook
 	if err != nil {
 		return Webhook{}, "", err
 	}
-	s.look(row.ID)
+	s.outdated(row.ID)
 	return row.Webhook, made, nil
 }
 
@@ -261,7 +261,7 @@ func (s *Service) Rotate(ctx context.Context, id uint64) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	s.look(id)
+	s.outdated(id)
 	return secret, nil
 }
 
