@@ -36,8 +36,13 @@ func (s *Service) ReadTo(me uint64, p Place, id string, login uint64, key journa
 			return nil, err
 		}
 		m, seq, err := spoken(tx, t, &a, id)
-		if err != nil || m.From == me {
+		switch {
+		case err != nil:
 			return nil, err
+		case m.Kind != KindMessage: // a call's record, whose id not every dialect shows
+			return nil, ErrNoMessage
+		case m.From == me:
+			return nil, nil
 		}
 		return s.mark(tx, t, &a, login, seq, m.ID)
 	}))

@@ -177,6 +177,17 @@ func (j *Journal) DoOnce(k Key, c Change) *Pending {
 	return p
 }
 
+// Finish hands a change over and waits until it is durable or refused. What is
+// handed over happens whether or not its caller still waits, so ctx is asked
+// before and not after: for changes that something must follow from.
+func (j *Journal) Finish(ctx context.Context, c Change) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	_, err := j.Do(c).Wait(context.WithoutCancel(ctx))
+	return err
+}
+
 func (j *Journal) signal() {
 	select {
 	case j.wake <- struct{}{}:

@@ -121,14 +121,10 @@ func (s *Service) Stats() Stats {
 // background is for what runs inside a change, which waits for nobody.
 var background = context.Background()
 
-// change hands a change over and waits for it. What is handed over happens,
-// whether or not its caller still waits: so it is waited for, and put in force.
+// change hands a change over and waits for it to its end, so that it is put in
+// force.
 func (s *Service) change(ctx context.Context, f func(tx *journal.Tx, t Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	_, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+	return s.o.Journal.Finish(ctx, journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
 		return nil, f(tx, s.o.Store.In(tx))
-	})).Wait(context.WithoutCancel(ctx))
-	return err
+	}))
 }

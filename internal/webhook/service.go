@@ -128,17 +128,12 @@ func (s *Service) Stats() Stats {
 // background is for what runs inside a change, which waits for nobody.
 var background = context.Background()
 
-// change hands a change over and waits for it. It says nothing to anybody. What
-// is handed over happens, whether or not its caller still waits: so it is waited
-// for, and what follows from it is done.
+// change hands a change over and waits for it to its end, so that what follows
+// from it is done. It says nothing to anybody.
 func (s *Service) change(ctx context.Context, f func(tx *journal.Tx, t Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	_, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+	return s.o.Journal.Finish(ctx, journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
 		return nil, f(tx, s.o.Store.In(tx))
-	})).Wait(context.WithoutCancel(ctx))
-	return err
+	}))
 }
 
 // look makes Run look at a webhook again. It does not wait.

@@ -148,24 +148,9 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	case m.kind == typeTyping:
 		t.Blocking()
 		s.types(t, m)
-	case m.kind == typeRead:
-		t.Blocking()
-		s.reads(t, c, m)
 	default:
 		s.carryOut(c, m)
 	}
-}
-
-// reads marks up to where this one read a friend's messages. A call's record is
-// none: this dialect shows nobody its id.
-func (s *socket) reads(t *ws.Turn, c *ws.Conn, m message) {
-	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
-	defer cancel()
-	if upTo, err := s.g.o.Journal.Find(ctx, m.id); err == nil && upTo.Kind == chat.KindCall {
-		t.Reply(ws.Text, appendError(nil, s.refusal(chat.ErrNoMessage, m.ref)))
-		return
-	}
-	s.carryOut(c, m) // which says what else is wrong with it
 }
 
 // carryOut does what is kept: a message, or a mark up to where was read.
