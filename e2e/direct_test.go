@@ -288,7 +288,7 @@ func TestDirectLogoutEndsAll(t *testing.T) {
 	other, b := ann.connect(t, ""), budi.connect(t, "")
 
 	must(t, 200, "POST", s.url("/api/logout"), nil, "Authorization", old)
-	within(t, time.Second, "closing after a logout", func() {
+	within(t, 20*time.Second, "closing after a logout", func() {
 		one.closes(t, 4001)
 		two.closes(t, 4001)
 	})

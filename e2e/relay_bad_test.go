@@ -96,7 +96,7 @@ func TestRelaySocketIDsObey(t *testing.T) {
 	at, also := dial(t, s.wsURL("/?id="+second), "Cookie", "gen_app_auth_token="+ann.token), dial(t, s.wsURL("/socket?id="+second))
 	other := budi.relay(t, "")
 	ann.bearer(t, 200, "POST", "/x/auth/logout", nil)
-	within(t, time.Second, "closing after the logout", func() {
+	within(t, 20*time.Second, "closing after the logout", func() {
 		at.closes(t, 4001)
 		also.closes(t, 4001)
 	})

@@ -234,7 +234,7 @@ func (s *server) metric(t *testing.T, name string, labels ...string) float64 {
 	return sum
 }
 
-// within fails where something takes too long.
+// within fails where something takes too long: longer than a slow machine does.
 func within(t *testing.T, most time.Duration, what string, f func()) {
 	t.Helper()
 	began := time.Now()

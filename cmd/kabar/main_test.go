@@ -103,7 +103,7 @@ func TestServeStopsCleanlyAndPublishReachesIt(t *testing.T) {
 
 func waitReady(t *testing.T, url string, done <-chan string) {
 	t.Helper()
-	for range 1000 {
+	for range 3000 {
 		res, err := http.Get(url)
 		if err == nil {
 			res.Body.Close()

@@ -204,54 +204,6 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// TestCheckBounds has what is too much refused, soon.
-func TestCheckBounds(t *testing.T) {
-	deep := func(open, closing string, n int) string { return strings.Repeat(open, n) + strings.Repeat(closing, n) }
-	for name, source := range map[string]string{
-		"size":            in("  - reply: { r: m }\n#" + strings.Repeat("x", maxSource)),
-		"rules":           in(strings.Repeat("  - reply: { r: m }\n", maxRules+1)),
-		"steps":           in("  - do:\n" + strings.Repeat("    - set: { a: 1 }\n", maxSteps1+1)),
-		"deep yaml":       "process: a\nrules: " + deep("[", "]", 30000),
-		"deep json":       `{"process": "a", "rules": ` + deep("[", "]", 30000) + "}",
-		"deep maps":       "process: a\nrules: " + deep("{a: ", "}", 9000),
-		"deep data":       in("  - publish: { data: " + deep("[", "]", 200) + " }"),
-		"lists":           in("  - when: " + strings.Repeat("x[", 4000) + "1" + strings.Repeat("]", 4000)),
-		"nots":            in("  - when: " + strings.Repeat("!", 8000) + "true"),
-		"long":            in("  - when: \"" + strings.Repeat("m + ", 3000) + "m\""),
-		"comparisons":     in("  - when: " + strings.Repeat("n < (", 1000) + "n" + strings.Repeat(") < n", 1000)),
-		"comparisons 100": in("  - when: " + strings.Repeat("1 < (", 100) + "n" + strings.Repeat(" < 3 ? 1 : 2) < n", 100)),
-		"elvis":           in("  - when: " + strings.Repeat("(", 300) + "true" + strings.Repeat(" ?: true)", 300)),
-		"pattern":         in("  - when: m matches '" + strings.Repeat("(a|b", 40) + strings.Repeat("){900}", 40) + "'"),
-		"powers":          in("  - when: " + strings.Repeat("2 ** ", 1500) + "2 == 1"),
-		"aliases":         "a: &a [x]\nb: &b [*a, *a]\nc: &c [*b, *b]\nprocess: *c\nrules: []",
-		"many faults":     in("  - publish: { data: [" + strings.Repeat("x, ", 20000) + "y] }"),
-		"many lines":      in("  - publish:\n      data:\n" + strings.Repeat("      - é x\n", 4000)),
-		"many patterns":   in("  - set:\n" + numbered("      a%d: m matches '(a|b){200}'\n", 1500) + "    when: x"),
-		"utf-8":           "process: a\nrules: \xff",
-		"nul":             "process: \x00",
-		"tag":             "process: !!binary aGk=\nrules: !foo x",
-	} {
-		began := time.Now()
-		d, faults := Check([]byte(source))
-		if d != nil || len(faults) == 0 || faults[0].Line < 1 || faults[0].Column < 1 {
-			t.Errorf("%s: %+v", name, faults)
-		}
-		if took := time.Since(began); took > 5*time.Second {
-			t.Errorf("%s: took %v", name, took)
-		}
-		t.Logf("%s: %v %.200v", name, time.Since(began), faults)
-	}
-}
-
-// numbered is a format with the numbers from 0 to n.
-func numbered(format string, n int) string {
-	var b strings.Builder
-	for i := range n {
-		fmt.Fprintf(&b, format, i)
-	}
-	return b.String()
-}
-
 func FuzzCheck(f *testing.F) {
 	for _, source := range Examples() {
 		f.Add(string(source))
@@ -264,19 +216,15 @@ func FuzzCheck(f *testing.F) {
 	}
 	f.Add(`{"process": "a", "rules": [{"when": "'\ud83d\ude00' == 'x'"}]}`)
 	f.Fuzz(func(t *testing.T, source string) {
-		began := time.Now()
 		d, faults := Check([]byte(source))
 		if (d == nil) == (len(faults) == 0) {
 			t.Fatalf("%+v, %+v", d, faults)
 		}
-		lines := lineEnd.Split(source, -1)
+		lines := linesOf([]byte(source))
 		for _, fault := range faults {
 			if fault.Line < 1 || fault.Column < 1 || fault.Message == "" || fault.Line > len(lines)+1 {
 				t.Fatalf("%+v", fault)
 			}
-		}
-		if took := time.Since(began); took > 10*time.Second {
-			t.Fatalf("took %v", took)
 		}
 		if d != nil {
 			_ = fmt.Sprint(d.Inputs, d.Outputs)

@@ -25,6 +25,13 @@ const (
 	maxTree       = 150 // deep
 )
 
+// maxCost bounds what all expressions of a definition cost to compile, together:
+// a unit is about a microsecond, and an expression of one word costs four.
+const (
+	maxCost        = 50_000
+	costExpression = 3 // and its nodes, and its patterns
+)
+
 // anyMap is an object of which nothing is known.
 var anyMap = types.TypeOf(map[string]any{})
 
@@ -44,7 +51,7 @@ var (
 )
 
 // names are what an expression may use, by its rule's trigger.
-func names(d *Definition, on string, vars []string, answered bool) types.Map {
+func names(d *Definition, on string, vars map[string]bool, answered bool) types.Map {
 	env := types.Map{"now": types.TypeOf(time.Time{})}
 	if answered {
 		env["answer"] = types.Any
@@ -54,7 +61,7 @@ func names(d *Definition, on string, vars []string, answered bool) types.Map {
 		return env
 	}
 	known := types.Map{}
-	for _, v := range vars {
+	for v := range vars {
 		known[v] = types.Any
 	}
 	env["user"], env["session"], env["vars"] = userType, sessionType, known
@@ -78,6 +85,7 @@ var reserved = []string{"now", "answer", "user", "session", "vars"}
 type scopeOf struct {
 	config *conf.Config
 	known  []string
+	left   *int // of maxCost
 }
 
 func newScope(env types.Map) *scopeOf {
@@ -92,7 +100,15 @@ func newScope(env types.Map) *scopeOf {
 	}
 	known := slices.Concat(slices.Collect(maps.Keys(env)), slices.Collect(maps.Keys(c.Builtins)))
 	slices.Sort(known)
-	return &scopeOf{c, known}
+	left := maxCost
+	return &scopeOf{c, known, &left}
+}
+
+// spend counts what compiling a node costs.
+func (s *scopeOf) spend(n ast.Node, cost int) {
+	if *s.left -= cost; *s.left < 0 {
+		refuse(n, "the check ended here: the expressions and their patterns are too many, or too large together")
+	}
 }
 
 // expression is a compiled one with its static type.
@@ -128,10 +144,12 @@ func (s *scopeOf) compile(text string) (e expression, bad *wrong) {
 	if err != nil {
 		return expression{}, s.wrong(err)
 	}
-	if bad := measure(tree.Node); bad != nil {
+	size, bad := measure(tree.Node)
+	if bad != nil {
 		return expression{}, bad
 	}
-	ast.Walk(&tree.Node, guard{})
+	s.spend(tree.Node, costExpression+size)
+	ast.Walk(&tree.Node, guard{s})
 	static, err := new(checker.Checker).PatchAndCheck(tree, s.config)
 	if err != nil {
 		return expression{}, s.wrong(err)
@@ -155,8 +173,8 @@ func (s *scopeOf) wrong(err error) *wrong {
 	return &wrong{f.From, cut(text, 300)}
 }
 
-// measure says whether a tree is too large to be walked.
-func measure(root ast.Node) *wrong {
+// measure counts the nodes of a tree, or says that it is too large to be walked.
+func measure(root ast.Node) (int, *wrong) {
 	sizes := map[ast.Node]int{}
 	var bad *wrong
 	var size func(n ast.Node, depth int) int
@@ -181,8 +199,7 @@ func measure(root ast.Node) *wrong {
 		sizes[n] = total
 		return total
 	}
-	size(root, 0)
-	return bad
+	return size(root, 0), bad
 }
 
 func children(n ast.Node) []ast.Node {
@@ -221,16 +238,18 @@ func children(n ast.Node) []ast.Node {
 
 // guard refuses what the checker must not see: it compiles patterns whatever
 // they cost, and knows a name for everything at once.
-type guard struct{}
+type guard struct{ scope *scopeOf }
 
 // Visit looks at one node.
-func (guard) Visit(n *ast.Node) {
+func (g guard) Visit(n *ast.Node) {
 	switch n := (*n).(type) {
 	case *ast.BinaryNode:
 		if pattern, ok := n.Right.(*ast.StringNode); ok && n.Operator == "matches" {
-			if _, err := weigh(pattern.Value); err != nil {
+			_, cost, err := weigh(pattern.Value)
+			if err != nil {
 				refuse(pattern, "%v", err)
 			}
+			g.scope.spend(pattern, cost)
 		}
 	case *ast.IdentifierNode:
 		if strings.HasPrefix(n.Value, "$") {

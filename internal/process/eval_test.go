@@ -387,7 +387,7 @@ func FuzzExpression(f *testing.F) {
 			_, _ = appendJSON(nil, v)
 			_ = own(v)
 		}
-		if took := time.Since(began); took > 10*time.Second {
+		if took := time.Since(began); took > time.Minute {
 			t.Fatalf("took %v", took)
 		}
 	})

@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"strconv"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/expr-lang/expr/ast"
 )
@@ -16,23 +19,64 @@ const (
 	maxWeight  = 500 // see weigh
 	maxMatch   = 64 << 10
 	maxEffort  = 4 << 20 // of one match: the text's length times the weight
+	maxReading = 26_000  // see reading
 )
 
-// weigh is about how many instructions a pattern becomes. It is known before
-// they are made: a few bytes can be a million.
-func weigh(pattern string) (int, error) {
+// weigh is about how many instructions a pattern becomes, and what it costs to
+// make them, as scopeOf.spend counts. It is known before they are made: a few
+// bytes can be a million.
+func weigh(pattern string) (weight, cost int, err error) {
 	if len(pattern) > maxPattern {
-		return 0, fmt.Errorf("the pattern is longer than %d bytes", maxPattern)
+		return 0, 0, fmt.Errorf("the pattern is longer than %d bytes", maxPattern)
+	}
+	if cost = reading(pattern); cost > maxReading {
+		return 0, 0, errors.New("the pattern is too heavy: name smaller ranges, or heed the case")
 	}
 	parsed, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	w := weightOf(parsed)
-	if w > maxWeight {
-		return 0, errors.New("the pattern is too heavy: repeat less in it")
+	if weight = weightOf(parsed); weight > maxWeight {
+		return 0, 0, errors.New("the pattern is too heavy: repeat less in it")
 	}
-	return w, nil
+	return weight, cost + rangesOf(parsed)/12, nil
+}
+
+var (
+	// folds is the flag for which the case does not matter.
+	folds = regexp.MustCompile(`\(\?[a-zA-Z]*i`)
+	// rangeEnd is where a range of characters ends, written out or as it is.
+	rangeEnd = regexp.MustCompile(`-(?:\\x\{([0-9A-Fa-f]+)\}|(.))`)
+)
+
+// reading is what it costs to read a pattern: a class of Unicode is hundreds of
+// ranges, and where the case does not matter each letter of a range is looked up.
+func reading(pattern string) int {
+	cost := 10 + 300*(strings.Count(pattern, `\p`)+strings.Count(pattern, `\P`))
+	if !folds.MatchString(pattern) {
+		return cost
+	}
+	for _, m := range rangeEnd.FindAllStringSubmatch(pattern, -1) {
+		end, _ := utf8.DecodeRuneInString(m[2])
+		if m[1] != "" {
+			n, _ := strconv.ParseInt(m[1], 16, 32)
+			end = rune(n)
+		}
+		cost += int(end) / 10
+	}
+	return cost
+}
+
+// rangesOf is how many ranges of characters a pattern's instructions hold.
+func rangesOf(r *syntax.Regexp) int {
+	n := 1 + len(r.Rune)/2
+	for _, sub := range r.Sub {
+		n += rangesOf(sub)
+	}
+	if r.Op == syntax.OpRepeat {
+		n *= max(1, r.Min+1, r.Max)
+	}
+	return n
 }
 
 func weightOf(r *syntax.Regexp) int {
@@ -51,7 +95,7 @@ func weightOf(r *syntax.Regexp) int {
 
 // match is "matches" with a pattern that is known beforehand.
 func (b *builder) match(n *ast.BinaryNode, pattern *ast.StringNode) node {
-	weight, err := weigh(pattern.Value)
+	weight, _, err := weigh(pattern.Value)
 	if err != nil {
 		refuse(pattern, "%v", err)
 	}
@@ -69,7 +113,7 @@ func (m *machine) matches(a, b any) any {
 	}
 	m.step(2000)
 	pattern := m.text(b)
-	weight, err := weigh(pattern)
+	weight, _, err := weigh(pattern)
 	if err != nil {
 		fail("%v", err)
 	}

@@ -33,15 +33,12 @@ func Check(source []byte) (*Definition, []Fault) {
 	if fault != nil {
 		return nil, []Fault{*fault}
 	}
-	r := &reader{source: source, d: &Definition{defaults: map[string]any{}}, scopes: map[string]*scopeOf{}}
-	r.definition(root)
+	r := &reader{
+		source: source, places: placesOf(source), d: &Definition{defaults: map[string]any{}},
+		vars: map[string]bool{}, scopes: map[string]*scopeOf{}, left: maxCost,
+	}
+	r.whole(root)
 	if len(r.faults) > 0 {
-		slices.SortStableFunc(r.faults, func(a, b Fault) int {
-			if a.Line != b.Line {
-				return a.Line - b.Line
-			}
-			return a.Column - b.Column
-		})
 		return nil, r.faults
 	}
 	return r.d, nil
@@ -50,10 +47,43 @@ func Check(source []byte) (*Definition, []Fault) {
 // reader makes a definition of nodes and collects the faults.
 type reader struct {
 	source []byte
+	places places
 	d      *Definition
 	faults []Fault
-	vars   []string // that some rule sets
+	vars   map[string]bool // that some rule sets
 	scopes map[string]*scopeOf
+	left   int // of maxCost
+}
+
+// enough ends the reading, from wherever it is.
+type enough struct{ last Fault }
+
+// end ends it with a fault that comes after all others.
+func (r *reader) end(line, column int, text string) {
+	panic(enough{Fault{max(1, line), max(1, column), text}})
+}
+
+// whole reads a definition, in full or until it is clear that no more is worth
+// working out, and puts the faults into the order of the file.
+func (r *reader) whole(root *yaml.Node) {
+	var end []Fault
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case enough:
+			end = append(end, p.last)
+		default:
+			panic(p)
+		}
+		slices.SortStableFunc(r.faults, func(a, b Fault) int {
+			if a.Line != b.Line {
+				return a.Line - b.Line
+			}
+			return a.Column - b.Column
+		})
+		r.faults = append(r.faults, end...)
+	}()
+	r.definition(root)
 }
 
 func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
@@ -61,9 +91,10 @@ func (r *reader) wrong(n *yaml.Node, format string, args ...any) {
 }
 
 func (r *reader) fault(line, column int, text string) {
-	if len(r.faults) < maxFaults {
-		r.faults = append(r.faults, Fault{max(1, line), max(1, column), text})
+	if len(r.faults) == maxFaults {
+		r.end(line, column, fmt.Sprintf("the check ended here, after %d faults: there may be more", maxFaults))
 	}
+	r.faults = append(r.faults, Fault{max(1, line), max(1, column), text})
 }
 
 func shape(n *yaml.Node) string {

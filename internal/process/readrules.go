@@ -55,8 +55,8 @@ func (r *reader) collect(n *yaml.Node, depth int) {
 			r.collect(value, 1)
 		case key.Value == doSet && value.Kind == yaml.MappingNode:
 			for j := 0; j+1 < len(value.Content); j += 2 {
-				if name := value.Content[j].Value; isWord(name) && !slices.Contains(r.vars, name) {
-					r.vars = append(r.vars, name)
+				if name := value.Content[j].Value; isWord(name) {
+					r.vars[name] = true
 				}
 			}
 		}
@@ -67,7 +67,9 @@ func (r *reader) collect(n *yaml.Node, depth int) {
 func (r *reader) scope(on string, answered bool) *scopeOf {
 	key := fmt.Sprint(on, answered)
 	if r.scopes[key] == nil {
-		r.scopes[key] = newScope(names(r.d, on, r.vars, answered))
+		s := newScope(names(r.d, on, r.vars, answered))
+		s.left = &r.left
+		r.scopes[key] = s
 	}
 	return r.scopes[key]
 }
@@ -193,7 +195,7 @@ func (r *reader) must(n *yaml.Node, e expression, t Type, what string) {
 			text += "; write string(…)"
 		}
 		if n.Kind == yaml.ScalarNode {
-			line, column := locate(r.source, n, leading(n.Value))
+			line, column := r.places.locate(n, leading(n.Value))
 			r.fault(line, column, text)
 		} else {
 			r.wrong(n, "%s", text)
@@ -207,9 +209,6 @@ func leading(s string) int { return len(s) - len(strings.TrimLeft(s, " \t\r\n"))
 // expression compiles a scalar; keys and lists become objects and lists of
 // what stands in them.
 func (r *reader) expression(n *yaml.Node, s *scopeOf) (expression, bool) {
-	if len(r.faults) >= maxFaults { // nobody learns of more
-		return expression{}, false
-	}
 	switch n.Kind {
 	case yaml.MappingNode, yaml.SequenceNode:
 		return r.composed(n, s, 0)
@@ -223,7 +222,7 @@ func (r *reader) expression(n *yaml.Node, s *scopeOf) (expression, bool) {
 
 // scalar reads an expression that is one text of YAML.
 func (r *reader) scalar(n *yaml.Node, s *scopeOf) (expression, bool) {
-	if tagged(r.source, n) { // "! done" would mean done
+	if r.places.tagged(n) { // "! done" would mean done
 		r.wrong(n, "a ! here is YAML's own: write not, or put the expression into 'single quotes'")
 		return expression{}, false
 	}
@@ -239,7 +238,10 @@ func (r *reader) scalar(n *yaml.Node, s *scopeOf) (expression, bool) {
 	if n.Style&yaml.DoubleQuotedStyle != 0 && !json { // YAML's quotes are gone, and a text of the expression's has none
 		hint = `; a text is written '"…"', with quotes inside of YAML's`
 	}
-	line, column := locate(r.source, n, bad.at)
+	line, column := r.places.locate(n, bad.at)
+	if *s.left < 0 {
+		r.end(line, column, bad.text)
+	}
 	r.fault(line, column, bad.text+hint)
 	return expression{}, false
 }

@@ -19,8 +19,10 @@ const maxSource = 64 << 10
 
 var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?`)
 
-// lineEnd is what ends a line for YAML.
-var lineEnd = regexp.MustCompile(`\r\n|[\n\r\x{85}\x{2028}\x{2029}]`)
+// lineEnds are what ends a line for YAML.
+var lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+
+func linesOf(source []byte) []string { return strings.Split(lineEnds.Replace(string(source)), "\n") }
 
 // parseSource reads a definition into nodes that know their places. A file
 // that is JSON is read as such: YAML does not know all its escapes.
@@ -79,7 +81,7 @@ func asked(n *yaml.Node) {
 
 func notYAML(source []byte, err error) *Fault {
 	text := cut(strings.ReplaceAll(yamlLine.ReplaceAllString(err.Error(), ""), question, "?"), 300)
-	lines := lineEnd.Split(string(source), -1)
+	lines := linesOf(source)
 	for i, line := range lines {
 		if tab := strings.IndexByte(line, '\t'); tab >= 0 && leading(line) > tab && strings.TrimSpace(line) != "" {
 			return &Fault{i + 1, tab + 1, "this is not YAML: a tab stands here; indent with blanks"}
@@ -110,9 +112,9 @@ func place(source []byte, offset int) (line, column int) {
 type jsonReader struct {
 	source []byte
 	d      *json.Decoder
-	line   int // of byte at
-	at     int
-	start  int // of its line
+	at     int // the byte that line and column are of, both from 0
+	line   int
+	column int // in characters
 }
 
 // next reads a token and says where it begins.
@@ -122,12 +124,15 @@ func (r *jsonReader) next() (t json.Token, line, column int, err error) {
 		from++
 	}
 	for ; r.at < from; r.at++ {
-		if r.source[r.at] == '\n' {
-			r.line, r.start = r.line+1, r.at+1
+		switch b := r.source[r.at]; {
+		case b == '\n':
+			r.line, r.column = r.line+1, 0
+		case utf8.RuneStart(b):
+			r.column++
 		}
 	}
 	t, err = r.d.Token()
-	return t, r.line + 1, utf8.RuneCount(r.source[r.start:from]) + 1, err
+	return t, r.line + 1, r.column + 1, err
 }
 
 func (r *jsonReader) node(depth int) (*yaml.Node, error) {
@@ -169,12 +174,26 @@ func (r *jsonReader) node(depth int) (*yaml.Node, error) {
 	return n, nil
 }
 
+// places are a file's lines, for finding the places of faults. They are made
+// once for a definition: one of 64 KiB has thousands of scalars.
+type places struct {
+	lines [][]rune
+	ends  []int // of the lines, without the blanks there
+}
+
+func placesOf(source []byte) (p places) {
+	for _, l := range linesOf(source) {
+		p.lines = append(p.lines, []rune(l))
+		p.ends = append(p.ends, utf8.RuneCountInString(strings.TrimRight(l, " \t")))
+	}
+	return p
+}
+
 // tracer follows a scalar's text through the file, character by character, so
 // that a fault in the text has its place in the file.
 type tracer struct {
-	lines  [][]rune
-	ends   []int // of the lines, without the blanks there
-	line   int   // of the next character, from 0
+	places
+	line   int // of the next character, from 0
 	column int
 	style  yaml.Style
 	indent int // of a block's lines
@@ -182,12 +201,8 @@ type tracer struct {
 
 // locate is the place of the at-th character of a scalar; where the text cannot
 // be followed, the scalar's own.
-func locate(source []byte, n *yaml.Node, at int) (line, column int) {
-	t := tracer{style: n.Style &^ yaml.TaggedStyle, line: n.Line - 1, column: n.Column - 1}
-	for _, l := range lineEnd.Split(string(source), -1) {
-		t.lines = append(t.lines, []rune(l))
-		t.ends = append(t.ends, utf8.RuneCountInString(strings.TrimRight(l, " \t")))
-	}
+func (p places) locate(n *yaml.Node, at int) (line, column int) {
+	t := tracer{places: p, style: n.Style &^ yaml.TaggedStyle, line: n.Line - 1, column: n.Column - 1}
 	if !t.begin() {
 		return n.Line, n.Column
 	}
@@ -211,12 +226,11 @@ func locate(source []byte, n *yaml.Node, at int) (line, column int) {
 
 // tagged says whether a scalar begins with a tag, as "! done" does: YAML takes
 // the mark away and keeps no word of it.
-func tagged(source []byte, n *yaml.Node) bool {
-	lines := lineEnd.Split(string(source), n.Line+1)
-	if n.Line < 1 || n.Line > len(lines) {
+func (p places) tagged(n *yaml.Node) bool {
+	if n.Line < 1 || n.Line > len(p.lines) {
 		return false
 	}
-	line := []rune(lines[n.Line-1])
+	line := p.lines[n.Line-1]
 	return n.Column >= 1 && n.Column <= len(line) && line[n.Column-1] == '!'
 }
 

@@ -18,7 +18,7 @@ import (
 // waits for what must not take longer than that, on a machine that is busy.
 const (
 	quick = 300 * time.Millisecond
-	slow  = 20 * time.Second
+	slow  = 2 * time.Minute
 )
 
 const busy = `process: busy
