@@ -11,8 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
-	"net/textproto"
 	"os"
 	"os/signal"
 	"strconv"
@@ -33,6 +31,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("wsecho", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	listen := flags.String("listen", "127.0.0.1:9001", "`address` to listen on; port 0 takes a free one")
+	reader := flags.String("reader", string(ws.Epoll), "how connections are read: epoll (Linux, plain TCP), or goroutine, one for each")
 	limit := size(16 << 20)
 	flags.Var(&limit, "max", "largest message, such as 65536, 64KiB or 16MiB; 0 is any")
 	switch err := flags.Parse(args); {
@@ -44,6 +43,10 @@ func run(args []string, stdout, stderr io.Writer) int {
 		_, _ = fmt.Fprintf(stderr, "wsecho: unexpected argument %q\n", flags.Arg(0))
 		return 2
 	}
+	if r := ws.Reader(*reader); r != ws.Epoll && r != ws.Goroutine {
+		_, _ = fmt.Fprintf(stderr, "wsecho: --reader is epoll or goroutine, not %q\n", *reader)
+		return 2
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
@@ -52,7 +55,8 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	_, _ = fmt.Fprintf(stdout, "wsecho: listening on ws://%s/\n", ln.Addr())
-	if err := serve(ctx, ln, int(limit), slog.New(slog.NewTextHandler(stderr, nil))); err != nil {
+	o := ws.Options{Reader: ws.Reader(*reader), Log: slog.New(slog.NewTextHandler(stderr, nil))}
+	if err := serve(ctx, ln, o, int(limit)); err != nil {
 		_, _ = fmt.Fprintln(stderr, "wsecho:", err)
 		return 1
 	}
@@ -60,20 +64,13 @@ func run(args []string, stdout, stderr io.Writer) int {
 }
 
 // serve echoes until ctx ends, and then closes all connections with 1001.
-func serve(ctx context.Context, ln net.Listener, limit int, log *slog.Logger) error {
-	sockets := ws.New(ws.Options{Log: log})
+func serve(ctx context.Context, ln net.Listener, o ws.Options, limit int) error {
+	sockets := ws.New(o)
 	limits := &ws.Limits{MaxMessage: limit}
 	//nolint:unparam // a ws.Acceptor
 	accept := func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) { return echo{}, limits, nil }
-	web := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			hijack(sockets, w, r, accept)
-		}),
-	}
 	failed := make(chan error, 1)
-	go func() { failed <- web.Serve(ln) }()
+	go func() { failed <- sockets.Listen(ln, accept, nil) }()
 	var err error
 	select {
 	case err = <-failed:
@@ -81,35 +78,10 @@ func serve(ctx context.Context, ln net.Listener, limit int, log *slog.Logger) er
 	}
 	stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTime)
 	defer cancel()
-	if err == nil {
-		err = web.Shutdown(stopping)
-		if end := <-failed; !errors.Is(end, http.ErrServerClosed) {
-			err = errors.Join(err, end)
-		}
-	}
 	if forced := sockets.Shutdown(stopping, nil); forced != nil && !errors.Is(forced, ws.ErrForced) {
 		err = errors.Join(err, forced)
 	}
 	return err
-}
-
-// hijack hands the connection of a request over.
-func hijack(sockets *ws.Server, w http.ResponseWriter, r *http.Request, accept ws.Acceptor) {
-	hijacker, ok := w.(http.Hijacker)
-	if !ok {
-		http.Error(w, "HTTP/1.1 only", http.StatusHTTPVersionNotSupported)
-		return
-	}
-	nc, rw, err := hijacker.Hijack()
-	if err != nil {
-		http.Error(w, "cannot take over the connection", http.StatusInternalServerError)
-		return
-	}
-	buffered, _ := rw.Reader.Peek(rw.Reader.Buffered())
-	sockets.Serve(nc, buffered, &ws.Request{
-		Method: r.Method, Proto: r.Proto, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-		RemoteAddr: r.RemoteAddr, TLS: r.TLS != nil, Header: textproto.MIMEHeader(r.Header), ContentLength: r.ContentLength,
-	}, accept)
 }
 
 type echo struct{}

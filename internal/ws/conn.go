@@ -6,48 +6,58 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"time"
 )
 
 // Conn is one connection. All its methods are for any goroutine, and none of
 // them blocks. What is only needed in trouble (a backlog, an end, half a
-// message) hangs on a pointer, so that an idle Conn stays small.
+// message, a pause) hangs on a pointer, so that an idle Conn stays small: with
+// plain TCP on Linux these 160 bytes are all that there is of it, beside its
+// Handler.
 type Conn struct {
 	// static
-	srv    *Server
-	nc     net.Conn
-	raw    syscall.RawConn // nil where nc is not a plain socket
-	remote string
-	slot   int32 // in srv.slots
+	srv  *Server
+	sock sock
+	slot int32 // in srv.table
+	addr address
 
 	// static once open; before that guarded by mu
 	h   Handler
 	lim *Limits
 
-	over    atomic.Bool  // nothing more is delivered
-	pending atomic.Int32 // Acquired and not Released
-	heard   atomic.Int64 // silent since, in srv's coarse time; 0 while the reader is not waiting for the peer
+	pending atomic.Int32  // Acquired and not Released
+	turn    atomic.Uint32 // of a polled connection: whose turn it is to read
+	heard   atomic.Int64  // silent since, in srv's coarse time; 0 while nobody waits for the peer
+	over    atomic.Bool   // nothing more is delivered
 
-	// owned by the reader
-	part *partial
-	rate *bucket
+	// owned by who reads
+	stage stage
+	intake
 
 	// guarded by mu
+	flags uint8
+	users int16 // calls of the handler under way from other goroutines
+	fd    int32 // of a polled connection; -1 once it is closed
 	mu    sync.Mutex
 	back  *backlog // what waits to be sent, and so: somebody is at work on it
 	end   *ending
-	gate  chan struct{} // wakes the reader where it is paused; nil otherwise
-	users int16         // calls of the handler under way from other goroutines
-	flags uint8
+	held  *hold // why no more is read for now
+}
+
+// intake is what reading a connection takes.
+type intake struct {
+	front *front // where it came in, until it is answered
+	part  *partial
+	rate  *bucket
 }
 
 const (
 	isOpen    = 1 << iota // the handshake is answered, or behind nothing but back
-	isDead                // no use any more: the reader closes nc and goes
+	isDead                // no use any more: who reads closes it and goes
 	isRefused             // a Send was refused, OnDrain is owed
 	isWatched             // in the walker's list
 	isFinal               // our side of the stream has ended
+	isArmed               // the poller is asked to say when there is room
+	isNew                 // no whole request came yet
 )
 
 // ending is how and when a connection ends.
@@ -59,8 +69,37 @@ type ending struct {
 	lost   bool  // nothing can be sent any more; what still comes may tell why
 }
 
+// sock is what depends on the way of reading: a socket in the poller's set (poll),
+// or any net.Conn with a goroutine (stream).
+type sock interface {
+	// begin takes nc over for a connection that has joined, run reads it from
+	// then on, elsewhere; abandon is for one that did not join.
+	begin(c *Conn, nc net.Conn)
+	run(c *Conn)
+	abandon(c *Conn)
+	// try offers p once, without waiting. Nothing taken is no error. Needs mu.
+	try(c *Conn, p []byte) (int, error)
+	// drain has the backlog sent as fast as it is taken. Needs mu.
+	drain(c *Conn)
+	// joins tells whether a short write is worth copying pieces together.
+	joins() bool
+	// halfClose ends our side of the stream.
+	halfClose(c *Conn)
+	// wake has who reads see that it is over. Needs mu.
+	wake(c *Conn)
+	// cut ends both sides at once; who reads then closes. Needs mu.
+	cut(c *Conn)
+	// wait pauses reading until h.done; true where that is so now. It may
+	// return false at once, and go on at the same stage later.
+	wait(c *Conn, h *hold) bool
+	// resume ends a pause. Needs mu.
+	resume(c *Conn, h *hold)
+	// remote is the peer's address, host:port.
+	remote(c *Conn) string
+}
+
 // RemoteAddr is the peer's address as the Request had it.
-func (c *Conn) RemoteAddr() string { return c.remote }
+func (c *Conn) RemoteAddr() string { return c.sock.remote(c) }
 
 // Queued is how many bytes wait to be sent.
 func (c *Conn) Queued() int {
@@ -117,26 +156,33 @@ func (c *Conn) finish(e *ending, frame []byte) {
 	c.do(todo)
 }
 
-// stopReading wakes the reader wherever it is, to see that it is over. Needs mu.
+// stopReading has who reads see that it is over, wherever it is. Needs mu.
 func (c *Conn) stopReading() {
 	c.over.Store(true)
-	_ = c.nc.SetReadDeadline(past)
+	c.sock.wake(c)
 	c.signal()
 }
 
-// past is a deadline that wakes whoever waits.
-var past = time.Unix(1, 0)
-
-// kill ends the connection without a word. The reader, woken by the deadline, is
-// the one who closes the descriptor. Needs mu.
+// kill ends the connection without a word. Who reads, woken by that, is the one
+// who closes the descriptor. Needs mu.
 func (c *Conn) kill() {
 	if c.flags&isDead != 0 {
 		return
 	}
 	c.flags |= isDead
 	c.over.Store(true)
-	_ = c.nc.SetDeadline(past)
+	c.sock.cut(c)
 	c.signal()
+}
+
+// silent cuts off a connection of which no whole request came, where it is one.
+func (c *Conn) silent() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&isNew != 0 {
+		c.kill()
+	}
+	return c.flags&isNew != 0
 }
 
 // lose notes that the socket takes nothing any more. Reading goes on: the peer's
@@ -148,50 +194,9 @@ func (c *Conn) lose() {
 	c.end.due = c.srv.clock() + int64(c.srv.opt.CloseTimeout)
 }
 
-// signal wakes the reader if it is paused. Needs mu.
-func (c *Conn) signal() {
-	if c.gate != nil {
-		select {
-		case c.gate <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// await pauses the reader until done, or the connection is over, or d has passed
-// where d > 0. done is called with mu held.
-func (c *Conn) await(d time.Duration, done func() bool) {
-	c.pause(d, func() bool { return c.over.Load() || done() })
-}
-
-func (c *Conn) pause(d time.Duration, done func() bool) {
-	var timeout <-chan time.Time
-	if d > 0 {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		timeout = t.C
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.gate = make(chan struct{}, 1)
-	defer func() { c.gate = nil }()
-	for !done() {
-		gate := c.gate
-		c.mu.Unlock()
-		select {
-		case <-gate:
-			c.mu.Lock()
-		case <-timeout:
-			c.mu.Lock()
-			return
-		}
-	}
-}
-
 // What is left to do when mu is unlocked again.
 const (
-	todoDrain = 1 << iota // start the writer
-	todoFin               // end our side of the stream
+	todoFin   = 1 << iota // end our side of the stream
 	todoWatch             // have the walker look at it
 )
 
@@ -203,10 +208,7 @@ func (c *Conn) do(todo uint8) {
 		c.srv.watch(c)
 	}
 	if todo&todoFin != 0 {
-		c.halfClose()
-	}
-	if todo&todoDrain != 0 {
-		go c.drain()
+		c.sock.halfClose(c)
 	}
 }
 
@@ -217,14 +219,6 @@ func (c *Conn) watch() uint8 {
 	}
 	c.flags |= isWatched
 	return todoWatch
-}
-
-type halfCloser interface{ CloseWrite() error }
-
-func (c *Conn) halfClose() {
-	if h, ok := c.nc.(halfCloser); ok {
-		_ = h.CloseWrite()
-	}
 }
 
 // call begins a call of the handler from a goroutine other than the reader; false

@@ -16,18 +16,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-	"unsafe"
 
 	"github.com/coder/websocket"
 )
-
-func TestSizes(t *testing.T) {
-	t.Logf("Conn %d bytes, backlog %d, ending %d, partial %d, bucket %d", unsafe.Sizeof(Conn{}), unsafe.Sizeof(backlog{}),
-		unsafe.Sizeof(ending{}), unsafe.Sizeof(partial{}), unsafe.Sizeof(bucket{}))
-	if n := unsafe.Sizeof(Conn{}); n > 192 {
-		t.Errorf("a Conn is %d bytes", n)
-	}
-}
 
 func TestSizesOfMessages(t *testing.T) {
 	s := newSite(t, Options{}, with(&funcs{message: echo}, &Limits{MaxMessage: 1 << 20, Queue: 1 << 10}))
@@ -195,19 +186,6 @@ func TestHalfClose(t *testing.T) {
 	}
 }
 
-// A peer that does not end its side is cut off.
-func TestLingerEnds(t *testing.T) {
-	ends := newEndings(t)
-	s := newSite(t, Options{CloseTimeout: 80 * time.Millisecond}, with(&funcs{closed: ends.closed, message: func(_ *Turn, c *Conn, _ Kind, _ []byte) {
-		c.Close(1000, "")
-	}}, nil))
-	p := s.open()
-	p.send(fin|opText, "x")
-	p.wantClose(1000)
-	ends.want("1000 ")
-	eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
-}
-
 func TestBefore101(t *testing.T) {
 	ends := newEndings(t)
 	s := newSite(t, Options{}, func(r *Request, c *Conn) (Handler, *Limits, *Refusal) {
@@ -265,55 +243,6 @@ func TestCloseBefore101(t *testing.T) {
 	p.want(fin|opText, "hi")
 	p.wantClose(4009)
 	ends.want("4009 replaced")
-}
-
-func TestShutdown(t *testing.T) {
-	ends := newEndings(t)
-	s := newSite(t, Options{}, with(&funcs{message: echo, closed: ends.closed}, nil))
-	peers := []*peer{s.open(), s.open(), s.open()}
-	late := s.dial()
-	late.write([]byte(opening[:20]))
-	done := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), generous)
-		defer cancel()
-		done <- s.Shutdown(ctx, func(i, n int) (uint16, string) { return 1001, fmt.Sprintf("%d of %d", i, n) })
-	}()
-	reasons := map[string]bool{}
-	for _, p := range peers {
-		f, b, err := p.next()
-		if err != nil || f != fin|opClose || string(b[:2]) != "\x03\xe9" {
-			t.Fatal(f, b, err)
-		}
-		reasons[string(b[2:])] = true
-		_ = p.Close()
-		receive(t, ends.ch)
-	}
-	if err := receive(t, done); err != nil {
-		t.Error(err)
-	}
-	if len(reasons) != 3 || !reasons["0 of 3"] || !reasons["2 of 3"] {
-		t.Error(reasons)
-	}
-	late.write([]byte(opening[20:]))
-	if line, err := late.br.ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 503 ") {
-		t.Error(line, err)
-	}
-}
-
-func TestShutdownForced(t *testing.T) {
-	ends := newEndings(t)
-	s := newSite(t, Options{CloseTimeout: time.Hour, WriteStall: time.Hour}, with(&funcs{message: echo, closed: ends.closed}, nil))
-	s.open() // and it never ends its side
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
-	defer cancel()
-	if err := s.Shutdown(ctx, nil); !errors.Is(err, ErrForced) || !errors.Is(err, context.DeadlineExceeded) {
-		t.Error(err)
-	}
-	ends.want("1001 ")
-	if s.Stats().Open != 0 {
-		t.Error("still open")
-	}
 }
 
 func TestPanics(t *testing.T) {

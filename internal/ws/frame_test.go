@@ -245,7 +245,7 @@ func TestBacklogKeepsFrames(t *testing.T) {
 // A Conn to feed by hand: its socket takes nothing and its server does not run.
 func fed(h Handler, l *Limits) (*Conn, *deaf) {
 	nc := &deaf{}
-	return &Conn{srv: New(Options{Log: quietLog}), nc: nc, h: h, lim: l, back: &backlog{due: 1 << 62}, flags: isOpen | isWatched}, nc
+	return &Conn{srv: New(Options{Log: quietLog}), sock: &stream{nc: nc}, h: h, lim: l, back: &backlog{due: 1 << 62}, flags: isOpen | isWatched}, nc
 }
 
 type event struct {

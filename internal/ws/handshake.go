@@ -5,13 +5,16 @@ import (
 	"encoding/base64"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // Request is an HTTP request that asks for a WebSocket, as far as anybody here
 // needs it. Header is in canonical form, without Host and Transfer-Encoding if
-// the HTTP side takes those out; an http.Header converts to it.
+// the HTTP side takes those out; an http.Header converts to it. The strings may
+// all be parts of one, the whole head: whoever keeps one for long clones it, but
+// for those of Query.
 type Request struct {
 	Method, Proto, Host, Path, RawQuery string
 
@@ -21,6 +24,15 @@ type Request struct {
 	ContentLength int64 // as in net/http: -1 is unknown. An upgrade has no body
 
 	query url.Values
+	turn  *Turn // that reads the connection; nil where somebody else read the request
+}
+
+// Blocking announces that the Acceptor may now wait for something, as
+// Turn.Blocking does for a Handler.
+func (r *Request) Blocking() {
+	if r.turn != nil {
+		r.turn.Blocking()
+	}
 }
 
 // Get is the first value of a header.
@@ -30,7 +42,7 @@ func (r *Request) Get(name string) string { return r.Header.Get(name) }
 // It is parsed once and not for concurrent use.
 func (r *Request) Query() url.Values {
 	if r.query == nil {
-		r.query, _ = url.ParseQuery(r.RawQuery)
+		r.query, _ = url.ParseQuery(strings.Clone(r.RawQuery)) // what is kept of it keeps no more than it
 	}
 	return r.query
 }
@@ -95,11 +107,27 @@ func upgradeRequired(why string) *Refusal {
 	return f
 }
 
-// hasToken looks for a token in repeated headers, each a comma list.
+// IsUpgrade says whether the values of Upgrade headers ask for a WebSocket. Both
+// sides of a port that is shared with net/http decide by it who answers, so it is
+// generous with letters and spaces beyond ASCII; Check is not.
+func IsUpgrade(values []string) bool { return slices.ContainsFunc(values, asksWebSocket) }
+
+func asksWebSocket(v string) bool {
+	for more := true; more; {
+		var part string
+		if part, v, more = strings.Cut(v, ","); strings.EqualFold(strings.TrimSpace(part), "websocket") {
+			return true
+		}
+	}
+	return false
+}
+
+// hasToken looks for a token, in ASCII, in repeated headers, each a comma list.
 func hasToken(values []string, token string) bool {
 	for _, v := range values {
 		for part := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.Trim(part, " \t"), token) {
+			part = strings.Trim(part, " \t")
+			if len(part) == len(token) && strings.EqualFold(part, token) { // a letter beyond ASCII that folds to one in it is longer
 				return true
 			}
 		}
@@ -125,18 +153,26 @@ func validKey(k string) bool {
 	return err == nil && n == 16
 }
 
+const (
+	switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+	acceptKey = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455, section 1.3
+)
+
 // appendSwitching appends the 101 for a request that passed Check.
-//
-//nolint:unparam // dst is there because it is in all that appends
 func appendSwitching(dst []byte, r *Request) []byte {
-	dst = append(dst, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "...)
-	sum := sha1.Sum([]byte(strings.TrimSpace(r.Header["Sec-Websocket-Key"][0]) + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11")) //nolint:gosec // the RFC says SHA-1; it guards nothing
+	var both [24 + len(acceptKey)]byte // on the stack
+	key := append(both[:0], strings.TrimSpace(r.Header["Sec-Websocket-Key"][0])...)
+	sum := sha1.Sum(append(key, acceptKey...)) //nolint:gosec // the RFC says SHA-1; it guards nothing
+	dst = slices.Grow(dst, len(switching)+base64.StdEncoding.EncodedLen(len(sum))+len("\r\n\r\n"))
+	dst = append(dst, switching...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
 	return append(dst, "\r\n\r\n"...)
 }
 
 // append writes the refusal as a whole HTTP/1.1 answer. The answer to HEAD has
 // no body.
+//
+//nolint:unparam // dst is there because it is in all that appends
 func (f *Refusal) append(dst []byte, method string) []byte {
 	status := f.Status
 	if status < 200 || status > 599 {
@@ -200,10 +236,14 @@ func statusText(status int) string {
 		return "Gone"
 	case 413:
 		return "Content Too Large"
+	case 417:
+		return "Expectation Failed"
 	case 426:
 		return "Upgrade Required"
 	case 429:
 		return "Too Many Requests"
+	case 431:
+		return "Request Header Fields Too Large"
 	case 500:
 		return "Internal Server Error"
 	case 503:

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+	"sync/atomic"
 	"testing"
 )
 
@@ -114,11 +115,11 @@ func readAnswer(t *testing.T, p *peer) (*http.Response, string) {
 }
 
 func TestRefusals(t *testing.T) {
-	var kept *Conn
+	var kept atomic.Pointer[Conn]
 	refusals := make(chan *Refusal, 1)
 	s := newSite(t, Options{}, func(_ *Request, c *Conn) (Handler, *Limits, *Refusal) {
 		c.Send(AppendText(nil, []byte("not to be seen")))
-		kept = c
+		kept.Store(c)
 		return nil, nil, <-refusals
 	})
 	for _, tt := range []struct {
@@ -142,10 +143,10 @@ func TestRefusals(t *testing.T) {
 		}
 		_ = p.Close()
 		eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
-		if !kept.Send([]byte("\x81\x00")) {
+		if !kept.Load().Send([]byte("\x81\x00")) {
 			t.Error("a refused connection refuses")
 		}
-		kept.Close(1000, "")
+		kept.Load().Close(1000, "")
 	}
 	if n := s.Stats().Refused; n != 4 {
 		t.Errorf("%d refused", n)

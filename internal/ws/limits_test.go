@@ -442,7 +442,7 @@ func TestIdleHoldsNothing(t *testing.T) {
 		conns.Range(func(k, _ any) bool {
 			c := k.(*Conn)
 			c.mu.Lock()
-			idle = idle && c.heard.Load() != 0 && c.back == nil && c.gate == nil && c.rate == nil && c.end == nil
+			idle = idle && c.heard.Load() != 0 && c.back == nil && c.held == nil && c.rate == nil && c.end == nil
 			c.mu.Unlock()
 			return true
 		})

@@ -140,17 +140,25 @@ func newSite(tb testing.TB, o Options, accept Acceptor) *site {
 
 func newSiteOn(tb testing.TB, ln net.Listener, o Options, accept Acceptor) *site {
 	tb.Helper()
+	return newSiteBeside(tb, ln, o, accept, func(s *site, nc net.Conn) {
+		s.wg.Go(func() { serveOne(s.Server, nc, accept) })
+	})
+}
+
+// newSiteBeside is newSiteOn with somebody else who gets what is no WebSocket.
+func newSiteBeside(tb testing.TB, ln net.Listener, o Options, accept Acceptor, foreign func(s *site, nc net.Conn)) *site {
+	tb.Helper()
 	if o.Log == nil {
 		o.Log = quietLog
 	}
 	s := &site{Server: New(o), tb: tb, addr: ln.Addr().String(), ln: ln}
+	var other func(net.Conn)
+	if foreign != nil {
+		other = func(nc net.Conn) { foreign(s, nc) }
+	}
 	s.wg.Go(func() {
-		for {
-			nc, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			s.wg.Go(func() { serveOne(s.Server, nc, accept) })
+		if err := s.Listen(ln, accept, other); err != nil && !errors.Is(err, net.ErrClosed) {
+			tb.Errorf("Listen: %v", err)
 		}
 	})
 	tb.Cleanup(func() {

@@ -30,9 +30,9 @@ func (b *bucket) rest(c *Conn) {
 	}
 }
 
-// spend takes the token for a frame, sleeping until there is one. False is a peer
-// that was ahead for too long, or a connection that is over.
-func (c *Conn) spend(t *Turn) bool {
+// mayspend tells whether the peer may send a frame now. If not, the Turn has to
+// rest before; or the peer was ahead for too long, and it is over.
+func (c *Conn) mayspend(t *Turn) bool {
 	l := c.lim
 	if l.Burst <= 0 || l.Rate <= 0 {
 		return true
@@ -42,27 +42,30 @@ func (c *Conn) spend(t *Turn) bool {
 		b = &bucket{tokens: float64(l.Burst), at: c.srv.clock()}
 		c.rate = b
 	}
-	for b.tokens < 1 {
-		now := c.srv.clock()
-		if b.fill(l, now); b.tokens >= 1 {
-			break
-		}
-		if b.over == 0 {
-			b.over = now
-		}
-		if abuse := c.srv.opt.AbuseAfter; abuse > 0 && now-b.over >= int64(abuse) {
-			again := max(1000, int64(float64(l.Burst)/l.Rate*1000))
-			c.fail(t, CodeTooMany, fmt.Sprintf("retry-after-ms=%d", again))
-			return false
-		}
-		t.flush()
-		// A few milliseconds' worth at a time: timers are dear.
-		want := max(1, min(float64(l.Burst), l.Rate/200))
-		c.await(time.Duration((want-b.tokens)/l.Rate*1e9)+time.Microsecond, func() bool { return false })
-		if c.over.Load() {
-			return false
-		}
+	if b.tokens >= 1 {
+		return true
 	}
-	b.tokens--
-	return true
+	now := c.srv.clock()
+	if b.fill(l, now); b.tokens >= 1 {
+		return true
+	}
+	if b.over == 0 {
+		b.over = now
+	}
+	if abuse := c.srv.opt.AbuseAfter; abuse > 0 && now-b.over >= int64(abuse) {
+		again := max(1000, int64(float64(l.Burst)/l.Rate*1000))
+		c.fail(t, CodeTooMany, fmt.Sprintf("retry-after-ms=%d", again))
+		return false
+	}
+	// A few milliseconds' worth at a time: timers are dear.
+	want := max(1, min(float64(l.Burst), l.Rate/200))
+	t.paused, t.rest = true, time.Duration((want-b.tokens)/l.Rate*1e9)+time.Microsecond
+	return false
+}
+
+// spend takes the token for a frame.
+func (c *Conn) spend() {
+	if c.rate != nil {
+		c.rate.tokens--
+	}
 }

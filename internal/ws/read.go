@@ -3,19 +3,11 @@ package ws
 import (
 	"errors"
 	"io"
-	"net"
-	"syscall"
-	"time"
 	"unicode/utf8"
 )
 
-const (
-	// ownBuffer is what a stream that is not a socket reads into: it must have
-	// a buffer before it knows that something is there.
-	ownBuffer = 1 << 10
-	// firstMessage is what half a message is given at first.
-	firstMessage = 1 << 10
-)
+// firstMessage is what half a message is given at first.
+const firstMessage = 1 << 10
 
 // partial is what a read ended in the middle of: a header, a frame, a message.
 type partial struct {
@@ -30,65 +22,103 @@ type partial struct {
 	kind    Kind   // the message begun; 0 is none
 	message []byte // what came of it
 	utf8    utf8Check
+
+	kept []byte // what came and waits to be looked at
 }
 
-// run is the connection's goroutine, from the answer to the end.
-func (c *Conn) run(first []byte) {
-	defer c.srv.leave(c)
-	src := c.source()
-	if c.h != nil {
-		err := c.read(src, first)
-		c.conclude(err)
+// stage is how far a connection has come.
+type stage uint8
+
+const (
+	greeting  stage = iota // no whole request yet
+	live                   // what comes is delivered
+	closing                // it is over; the handler is to be told
+	lingering              // what comes is discarded
+	ended                  // nothing comes any more; what waits is still sent
+)
+
+// greet takes what came of the request. Once that is whole, it is answered, and
+// c.stage moves on; or it is no WebSocket's, and foreign, with all that came.
+func (c *Conn) greet(t *Turn, b []byte) (came []byte, foreign bool) {
+	kept := c.unkeep()
+	if kept != nil {
+		kept = append(kept, b...)
+		b = kept
 	}
-	c.linger(src)
-	c.shut()
-}
-
-// shut closes the descriptor. Only the reader does.
-func (c *Conn) shut() {
+	r, n, upgrade, refusal := parseHead(b)
+	if refusal == nil && n == 0 {
+		if kept == nil {
+			kept = append(kept, b...)
+		}
+		c.half().kept = kept
+		return nil, false
+	}
+	c.srv.spoke(c)
+	switch {
+	case refusal == nil && !upgrade && c.front.other == nil:
+		refusal = upgradeRequired("nothing but WebSockets is served here")
+	case refusal == nil && !upgrade:
+		return append([]byte(nil), b...), true
+	}
 	c.mu.Lock()
-	dead := c.flags&isDead != 0
-	c.flags |= isDead
+	c.flags &^= isNew
+	c.heard.Store(0)
+	c.back = new(backlog)
 	c.mu.Unlock()
-	if inner, ok := c.nc.(interface{ NetConn() net.Conn }); ok && dead {
-		_ = inner.NetConn().Close() // without the TLS farewell, which could wait for the peer
+	if refusal != nil {
+		c.refuse(refusal.append(nil, "GET"))
+		return nil, false
 	}
-	_ = c.nc.Close()
+	if n < len(b) {
+		c.half().kept = append([]byte(nil), b[n:]...)
+	}
+	r.RemoteAddr, r.turn = c.RemoteAddr(), t
+	c.answerTo(r, c.front.accept)
+	r.turn = nil
+	c.front = nil
+	return nil, false
 }
 
-// read delivers what comes until the connection is over or nothing comes any more.
-func (c *Conn) read(src *source, first []byte) error {
-	if len(first) > 0 {
-		c.pass(takeTurn(c), first)
+// unkeep is what was kept of an earlier read, nil for nothing.
+func (c *Conn) unkeep() []byte {
+	p := c.part
+	if p == nil || p.kept == nil {
+		return nil
 	}
-	for !c.over.Load() {
-		c.heard.Store(c.srv.now.Load())
-		t, b, err := src.next()
-		c.heard.Store(0)
-		if err != nil {
-			return err
+	kept := p.kept
+	p.kept = nil
+	c.tidy()
+	return kept
+}
+
+// mute ends a connection that never said anything whole.
+func (c *Conn) mute() {
+	c.srv.spoke(c)
+	c.mu.Lock()
+	c.end = &ending{code: CodeAbnormal, peer: true}
+	c.kill()
+	c.mu.Unlock()
+	c.part, c.front = nil, nil
+	c.stage = lingering
+}
+
+// consume handles what came with one read; false at a pause, when what is left
+// of it is kept, and the connection may be somebody else's already.
+func (c *Conn) consume(t *Turn, b []byte) bool {
+	for {
+		if b = c.feed(t, b); len(b) > 0 && !c.over.Load() {
+			c.half().kept = append([]byte(nil), b...)
 		}
-		if src.waited && c.rate != nil {
-			c.rate.rest(c)
+		if !c.settle(t) {
+			return false
 		}
-		c.pass(t, b)
-	}
-	return nil
-}
-
-// pass handles what came with one read.
-func (c *Conn) pass(t *Turn, b []byte) {
-	c.srv.count.bytesIn.Add(uint64(len(b)))
-	c.feed(t, b)
-	t.flush()
-	full := t.full
-	t.release()
-	if full {
-		c.rest(full)
+		if b = c.unkeep(); len(b) == 0 {
+			return true
+		}
 	}
 }
 
-// conclude tells the handler, and nobody calls it any more.
+// conclude decides the end, if nobody has.
 func (c *Conn) conclude(err error) {
 	c.mu.Lock()
 	c.over.Store(true)
@@ -101,126 +131,66 @@ func (c *Conn) conclude(err error) {
 			c.back.due = c.srv.clock() + int64(c.srv.opt.WriteStall)
 		}
 	}
-	code, reason := c.end.code, c.end.reason
 	todo := c.watch()
 	c.mu.Unlock()
 	c.do(todo)
-	c.pause(0, func() bool { return c.users == 0 })
+	c.stage = closing
+}
+
+// tell tells the handler of the end, once nobody calls it any more; false at a
+// pause.
+func (c *Conn) tell() bool {
+	c.mu.Lock()
+	alone := c.users == 0
+	c.mu.Unlock()
+	if !alone && !c.sock.wait(c, &hold{done: func() bool { return c.users == 0 }}) {
+		return false
+	}
+	c.mu.Lock()
+	code, reason := c.end.code, c.end.reason
+	c.mu.Unlock()
 	c.srv.count.closed(code)
 	c.onClose(code, reason)
 	c.part, c.rate = nil, nil
+	c.stage = lingering
+	return true
 }
 
-// linger discards what comes until the peer has ended its side and all is sent:
-// closing a socket with something unread in it would destroy what was sent last.
-func (c *Conn) linger(src *source) {
+// emptied waits until all is sent, or nothing will be; false at a pause.
+func (c *Conn) emptied() bool {
 	c.mu.Lock()
-	if c.flags&isDead == 0 {
-		_ = c.nc.SetReadDeadline(time.Time{})
-	}
-	_, half := c.nc.(halfCloser)
-	discard := half || !c.end.peer // who cannot see our end waits for us to close
+	now := c.isEmptied()
 	c.mu.Unlock()
-	for discard {
-		t, _, err := src.next()
-		if err != nil {
-			break
-		}
-		t.release()
-	}
-	c.pause(0, func() bool { return c.back == nil || c.flags&isDead != 0 })
+	return now || c.sock.wait(c, &hold{done: c.isEmptied})
 }
 
-// source is where a connection's bytes come from.
-type source struct {
-	c      *Conn
-	buf    []byte                // of a stream that is not a socket
-	once   func(fd uintptr) bool // one read without waiting
-	t      *Turn
-	n      int
-	err    error
-	waited bool // nothing was there at first
-}
+func (c *Conn) isEmptied() bool { return c.back == nil || c.flags&isDead != 0 }
 
-func (c *Conn) source() *source {
-	s := &source{c: c}
-	if c.raw == nil {
-		s.buf = make([]byte, ownBuffer)
-		return s
-	}
-	s.once = func(fd uintptr) bool {
-		t := takeTurn(s.c)
-		n, err := sysRead(fd, t.buf[:])
-		if err == syscall.EAGAIN { //nolint:errorlint // it comes right from the kernel
-			t.release() // nobody holds a buffer while waiting
-			s.waited = true
-			return false
-		}
-		s.t, s.n, s.err = t, n, err
-		return true
-	}
-	return s
-}
-
-// next waits for bytes. They lie in the Turn, which the caller releases, or in
-// the source's own buffer.
-func (s *source) next() (*Turn, []byte, error) {
-	if s.buf != nil {
-		return s.nextOfStream()
-	}
-	s.waited = false
-	if err := s.c.raw.Read(s.once); err != nil {
-		return nil, nil, err
-	}
-	t, n, err := s.t, s.n, s.err
-	s.t = nil
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
-	if err != nil {
-		t.release()
-		return nil, nil, err
-	}
-	return t, t.buf[:n], nil
-}
-
-func (s *source) nextOfStream() (*Turn, []byte, error) {
-	for {
-		began := time.Now()
-		n, err := s.c.nc.Read(s.buf)
-		if n > 0 {
-			s.waited = time.Since(began) > time.Millisecond // as near as one can see from here
-			return takeTurn(s.c), s.buf[:n], nil
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-	}
-}
-
-// feed parses b. What is whole in b is handled where it lies.
-func (c *Conn) feed(t *Turn, b []byte) {
-	for len(b) > 0 && !c.over.Load() {
+// feed parses b. What is whole in b is handled where it lies; rest is what must
+// wait until the Turn is settled.
+func (c *Conn) feed(t *Turn, b []byte) (rest []byte) {
+	for len(b) > 0 && !c.over.Load() && !t.paused {
 		p := c.part
 		if p != nil && p.inFrame {
 			b = c.payload(t, p, b)
 			continue
 		}
+		if !c.mayspend(t) {
+			return b
+		}
 		h, n, ok := c.header(b)
 		if !ok || n > 0 && !h.follows(p != nil && p.kind != 0) {
 			c.fail(t, CodeProtocol, "protocol error")
-			return
+			return nil
 		}
 		if n == 0 {
-			return
+			return nil
 		}
 		b = b[n:]
-		if !c.spend(t) {
-			return
-		}
+		c.spend()
 		if !h.control() && c.tooBig(&h) {
 			c.fail(t, CodeTooBig, "message too big")
-			return
+			return nil
 		}
 		if h.length <= uint64(len(b)) && (h.control() || h.fin && h.op != opContinuation) {
 			payload := b[:h.length]
@@ -231,6 +201,7 @@ func (c *Conn) feed(t *Turn, b []byte) {
 		}
 		b = c.payload(t, c.begin(&h), b)
 	}
+	return b
 }
 
 // header parses a header that starts in b or before it; n is how much of b
@@ -265,7 +236,7 @@ func (c *Conn) half() *partial {
 
 // tidy forgets it when it holds nothing.
 func (c *Conn) tidy() {
-	if p := c.part; p.hn == 0 && !p.inFrame && p.kind == 0 {
+	if p := c.part; p.hn == 0 && !p.inFrame && p.kind == 0 && p.kept == nil {
 		c.part = nil
 	}
 }
@@ -364,24 +335,7 @@ func (c *Conn) whole(t *Turn, h *header, payload []byte) {
 func (c *Conn) deliver(t *Turn, k Kind, p []byte) {
 	c.srv.count.messagesIn.Add(1)
 	c.onMessage(t, k, p)
-	if t.full || c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending {
-		c.yield(t)
-	}
-}
-
-// yield waits until replies are taken again and work under way is done.
-func (c *Conn) yield(t *Turn) {
-	t.flush()
-	full := t.full
-	t.full = false
-	c.rest(full)
-}
-
-// rest is yield with all replies sent.
-func (c *Conn) rest(full bool) {
-	c.await(0, func() bool {
-		return (!full || c.low()) && (c.lim.Pending <= 0 || int(c.pending.Load()) < c.lim.Pending)
-	})
+	t.paused = t.full || c.busy()
 }
 
 // pong answers a ping with the replies. Where too much waits already, only the

@@ -7,20 +7,36 @@ import (
 	"log/slog"
 	"net"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
+// Reader is a way of reading connections.
+type Reader string
+
+// The ways of reading. Both behave alike; they differ in what they cost.
+const (
+	// Epoll keeps plain TCP connections in one edge-triggered epoll set: no
+	// goroutine, stack or buffer for one that is idle. What is no plain TCP,
+	// and all of it on other systems than Linux, is read as with Goroutine.
+	Epoll Reader = "epoll"
+	// Goroutine reads each connection by a goroutine of its own.
+	Goroutine Reader = "goroutine"
+)
+
 // Options of a Server. A zero is the default; a negative PingEvery, DeadAfter or
 // AbuseAfter is off.
 type Options struct {
+	Reader           Reader        // Epoll
+	Silent           int           // how many connections of one address may be there without a request; 0 is any number
 	PingEvery        time.Duration // 25 s
 	DeadAfter        time.Duration // 60 s without a byte from the peer, while we read: 1006
 	WriteStall       time.Duration // 30 s with something to send and no byte taken: StallCode
 	AbuseAfter       time.Duration // 10 s ahead of Limits.Rate without a break: 4029
 	CloseTimeout     time.Duration // 5 s for the peer to end its side
-	HandshakeTimeout time.Duration // 10 s for the answer to the handshake to be taken
+	HandshakeTimeout time.Duration // 10 s for the request to come, and for its answer to be taken
 	StallCode        uint16        // 4008
 	Log              *slog.Logger  // panics of handlers; nil is slog.Default()
 }
@@ -40,28 +56,35 @@ func (o *Options) fill() {
 	if !ValidCloseCode(o.StallCode) {
 		o.StallCode = CodeTooSlow
 	}
+	if o.Reader == "" {
+		o.Reader = defaultReader
+	}
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
 }
 
-// Server owns the connections that were handed to it, a goroutine for each, and
-// one that walks over them.
+// Server owns the connections that it accepted or that were handed to it, what
+// reads them, and one goroutine that walks over them.
 type Server struct {
 	// static
 	opt   Options
 	start time.Time
 	tick  time.Duration // of the walker
 	count counters
+	table table
+	quit  chan struct{} // closed when Shutdown begins
 
 	now atomic.Int64   // the clock as of the last tick
-	wg  sync.WaitGroup // readers and writers; a reader's share outlives its writer's start
+	wg  sync.WaitGroup // connections, and what reads and writes them
 
 	// guarded by mu
 	mu       sync.Mutex
-	slots    []*Conn // nil is free
-	free     []int32
-	watched  []*Conn // new in the walker's list
+	free     []int32          // slots of table
+	slots    int32            // of table that were ever used
+	silent   map[[16]byte]int // how many connections of an address have not said what they want
+	watched  []*Conn          // new in the walker's list
+	poller   *poller          // nil before the first polled connection
 	stopping bool
 	walker   chan struct{} // closed when the walker has gone; nil before the first connection
 	stop     chan struct{} // closed to stop it
@@ -71,7 +94,7 @@ type Server struct {
 // runs until Shutdown.
 func New(o Options) *Server {
 	o.fill()
-	s := &Server{opt: o, start: time.Now(), stop: make(chan struct{})}
+	s := &Server{opt: o, start: time.Now(), stop: make(chan struct{}), quit: make(chan struct{})}
 	s.tick = o.tick()
 	s.now.Store(s.clock())
 	return s
@@ -84,18 +107,33 @@ func (s *Server) clock() int64 { return int64(time.Since(s.start)) + 1 }
 // of nc beyond it. It checks the handshake, asks accept, and returns when it has
 // answered, yes or no; the connection goes on by itself.
 func (s *Server) Serve(nc net.Conn, buffered []byte, r *Request, accept Acceptor) {
-	c := &Conn{srv: s, nc: nc, raw: rawConn(nc), remote: r.RemoteAddr, lim: &noLimits, back: new(backlog)}
-	if c.remote == "" {
-		c.remote = nc.RemoteAddr().String()
+	early := append([]byte(nil), buffered...)
+	if h, ok := nc.(*handed); ok { // it was ours before
+		nc, early = h.Conn, append(early, h.early...)
 	}
 	_ = nc.SetDeadline(time.Time{})
+	c := s.adopt(nc)
+	if c == nil {
+		c = &Conn{srv: s, sock: newStream(nc, r.RemoteAddr), lim: &noLimits, back: new(backlog)}
+	}
 	if !s.join(c) {
 		s.count.refused.Add(1)
 		_ = nc.SetDeadline(time.Now().Add(time.Second))
 		_, _ = nc.Write(refuse(503, "the server is going down").append(nil, r.Method))
 		_ = nc.Close()
+		c.sock.abandon(c)
 		return
 	}
+	c.sock.begin(c, nc)
+	c.answerTo(r, accept)
+	if len(early) > 0 && c.stage == live {
+		c.half().kept = early
+	}
+	c.sock.run(c)
+}
+
+// answerTo answers the request, and leaves the connection live or closing.
+func (c *Conn) answerTo(r *Request, accept Acceptor) {
 	refusal := r.Check()
 	valid := refusal == nil
 	var h Handler
@@ -105,16 +143,15 @@ func (s *Server) Serve(nc net.Conn, buffered []byte, r *Request, accept Acceptor
 	}
 	switch {
 	case refusal == nil:
-		s.count.accepted.Add(1)
+		c.srv.count.accepted.Add(1)
 		c.open(appendSwitching(nil, r), h, lim)
+		c.stage = live
+		return
 	case valid && refusal.AsClose:
-		s.count.refused.Add(1)
 		c.refuse(AppendClose(appendSwitching(nil, r), refusal.Code, refusal.Reason))
 	default:
-		s.count.refused.Add(1)
 		c.refuse(refusal.append(nil, r.Method))
 	}
-	go c.run(append([]byte(nil), buffered...))
 }
 
 // ask calls the Acceptor.
@@ -149,11 +186,13 @@ func (c *Conn) open(answer []byte, h Handler, lim *Limits) {
 
 // refuse answers with something else, and forgets what was sent.
 func (c *Conn) refuse(answer []byte) {
+	c.srv.count.refused.Add(1)
 	c.mu.Lock()
 	c.end = &ending{peer: true} // where it cannot see our end, it waits for us to close
 	c.over.Store(true)
 	todo := c.answer(answer, len(answer))
 	c.mu.Unlock()
+	c.stage = lingering
 	c.do(todo)
 }
 
@@ -161,7 +200,7 @@ func (c *Conn) refuse(answer []byte) {
 // frames. Needs mu.
 func (c *Conn) answer(p []byte, mark int) uint8 {
 	c.back = nil
-	n, err := c.try(p)
+	n, err := c.sock.try(c, p)
 	if err != nil {
 		c.lose()
 		return c.watch()
@@ -172,7 +211,7 @@ func (c *Conn) answer(p []byte, mark int) uint8 {
 		}
 		c.queue(p[n:], mark-n)
 		c.back.due = c.srv.clock() + int64(c.srv.opt.HandshakeTimeout)
-		return todoDrain | c.watch()
+		return c.watch()
 	}
 	if c.end != nil {
 		return c.final() | c.watch()
@@ -180,11 +219,12 @@ func (c *Conn) answer(p []byte, mark int) uint8 {
 	return 0
 }
 
-// join puts a connection into the table; false when the server stops.
+// join puts a connection into the table; false when the server stops, or is full,
+// or too many of that address are silent already.
 func (s *Server) join(c *Conn) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping {
+	if s.stopping || len(s.free) == 0 && s.slots == maxSlots || c.flags&isNew != 0 && !s.mayBeSilent(c) {
 		return false
 	}
 	if s.walker == nil {
@@ -193,22 +233,56 @@ func (s *Server) join(c *Conn) bool {
 	}
 	if n := len(s.free); n > 0 {
 		c.slot, s.free = s.free[n-1], s.free[:n-1]
-		s.slots[c.slot] = c
 	} else {
-		c.slot = int32(len(s.slots))
-		s.slots = append(s.slots, c)
+		c.slot = s.slots
+		s.slots++
 	}
+	s.table.set(c.slot, c)
 	s.count.open.Add(1)
 	s.wg.Add(1)
 	return true
 }
 
-// leave takes it out, at the very end.
+// mayBeSilent counts a connection of which no request came yet. Needs mu.
+func (s *Server) mayBeSilent(c *Conn) bool {
+	most := s.opt.Silent
+	if most <= 0 {
+		return true
+	}
+	if s.silent == nil {
+		s.silent = map[[16]byte]int{}
+	}
+	if s.silent[c.addr.ip] >= most {
+		return false
+	}
+	s.silent[c.addr.ip]++
+	return true
+}
+
+// spoke ends it.
+func (s *Server) spoke(c *Conn) {
+	if s.opt.Silent <= 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.silent[c.addr.ip]; n > 1 {
+		s.silent[c.addr.ip] = n - 1
+	} else {
+		delete(s.silent, c.addr.ip)
+	}
+}
+
+// leave takes it out, at the very end but for closing its descriptor.
 func (s *Server) leave(c *Conn) {
 	s.mu.Lock()
-	s.slots[c.slot] = nil
+	s.table.set(c.slot, nil)
 	s.free = append(s.free, c.slot)
 	s.mu.Unlock()
+}
+
+// gone is the very end of a connection, and of what read it.
+func (s *Server) gone() {
 	s.count.open.Add(-1)
 	s.wg.Done()
 }
@@ -217,18 +291,25 @@ func (s *Server) leave(c *Conn) {
 // had to cut connections off.
 var ErrForced = errors.New("ws: connections were cut off")
 
+// errHangs is that of a handler that does not come back.
+var errHangs = errors.New("some handlers still run")
+
 // afterForce is how long Shutdown waits for handlers when there is no time left.
 const afterForce = 2 * time.Second
 
-// Shutdown refuses new connections, closes each one that is there with what why
-// says for the i-th of n (nil: 1001), and waits until all have gone and all
-// goroutines with them. When ctx ends first, it cuts off what is left.
+// Shutdown accepts and takes over no more connections, closes each one that is
+// there with what why says for the i-th of n (nil: 1001), and waits until all
+// have gone and all goroutines with them. When ctx ends first, it cuts off what
+// is left.
 func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, reason string)) error {
 	s.mu.Lock()
 	first := !s.stopping
 	s.stopping = true
 	s.mu.Unlock()
-	conns := s.conns()
+	if first {
+		close(s.quit)
+	}
+	conns := slices.DeleteFunc(s.conns(), (*Conn).silent)
 	for i, c := range conns {
 		code, reason := CodeGoingAway, ""
 		if why != nil {
@@ -248,13 +329,17 @@ func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, 
 		err = s.force(ctx, gone)
 	}
 	s.mu.Lock()
-	walker := s.walker
+	walker, p := s.walker, s.poller
 	s.mu.Unlock()
 	if first {
 		close(s.stop)
+		p.close()
 	}
 	if walker != nil {
 		<-walker
+	}
+	if !errors.Is(err, errHangs) {
+		p.gone()
 	}
 	return err
 }
@@ -278,17 +363,18 @@ func (s *Server) force(ctx context.Context, gone <-chan struct{}) error {
 	case <-gone:
 		return err
 	case <-t.C:
-		return fmt.Errorf("%w: %d; some handlers still run: %w", ErrForced, len(conns), context.Cause(ctx))
+		return fmt.Errorf("%w: %d; %w: %w", ErrForced, len(conns), errHangs, context.Cause(ctx))
 	}
 }
 
 // conns is who is there now.
 func (s *Server) conns() []*Conn {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	all := make([]*Conn, 0, len(s.slots)-len(s.free))
-	for _, c := range s.slots {
-		if c != nil {
+	n := s.slots
+	s.mu.Unlock()
+	var all []*Conn
+	for i := range n {
+		if c := s.table.get(i); c != nil {
 			all = append(all, c)
 		}
 	}

@@ -43,6 +43,10 @@ func (x *stress) accept(_ *Request, c *Conn) (Handler, *Limits, *Refusal) {
 	x.live[c] = true
 	x.mu.Unlock()
 	x.opened.Add(1)
+	lim := &Limits{MaxMessage: 1 << 20, Queue: 32 << 10, Pending: 2}
+	if rand.IntN(4) == 0 {
+		lim.Burst, lim.Rate = 3, 2000
+	}
 	return &funcs{
 		message: func(tn *Turn, c *Conn, k Kind, p []byte) {
 			open("OnMessage")
@@ -67,7 +71,7 @@ func (x *stress) accept(_ *Request, c *Conn) (Handler, *Limits, *Refusal) {
 			x.mu.Unlock()
 			x.ended.Add(1)
 		},
-	}, &Limits{MaxMessage: 1 << 20, Queue: 32 << 10, Pending: 2}, nil
+	}, lim, nil
 }
 
 // hub sends to everybody until stop, and throws some out.
@@ -96,8 +100,15 @@ func (x *stress) hub(frame []byte, stop <-chan struct{}) {
 // Everything at once, from everywhere: nobody hears what was not meant for it,
 // each connection ends once, and nothing is left.
 func TestStress(t *testing.T) {
+	for _, reader := range []Reader{Epoll, Goroutine} {
+		t.Run(string(reader), func(t *testing.T) { runStress(t, reader) })
+	}
+}
+
+func runStress(t *testing.T, reader Reader) {
+	t.Helper()
 	x := &stress{t: t, live: map[*Conn]bool{}}
-	s := newSite(t, Options{PingEvery: 20 * time.Millisecond, WriteStall: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}, x.accept)
+	s := newSite(t, Options{Reader: reader, PingEvery: 20 * time.Millisecond, WriteStall: 200 * time.Millisecond, CloseTimeout: 100 * time.Millisecond}, x.accept)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	shared := AppendBinary(nil, pattern(500))
@@ -155,38 +166,9 @@ func stressOne(s *site, name string) error {
 			break
 		}
 	}
-	for i := range 1 + rand.IntN(20) {
-		m := fmt.Appendf(nil, "%s%d %s", name, i, pattern(rand.IntN(30_000)))
-		var b []byte
-		if rand.IntN(2) == 0 {
-			b = clientFrame(fin|opText, m)
-		} else {
-			b = append(clientFrame(opText, m[:5]), clientFrame(fin|opPing, m[:5])...)
-			b = append(b, clientFrame(fin, m[5:])...)
-		}
-		cut := rand.IntN(len(b))
-		if _, err := nc.Write(b[:cut]); err != nil {
-			return nil // thrown out
-		}
-		if _, err := nc.Write(b[cut:]); err != nil {
-			return nil // thrown out
-		}
-		for answered := false; !answered; {
-			f, got, err := p.next()
-			switch {
-			case err != nil || f == fin|opClose:
-				return nil // thrown out
-			case f == fin|opText && !bytes.Equal(got, m):
-				return fmt.Errorf("%.60q was answered by %.60q", m, got)
-			case f == fin|opText:
-				answered = true
-			case f == fin|opBinary && !bytes.Equal(got, pattern(500)):
-				return fmt.Errorf("broadcast %.60q", got)
-			case f == fin|opPing:
-				if _, err := nc.Write(clientFrame(fin|opPong, got)); err != nil {
-					return nil // thrown out
-				}
-			}
+	for i := range 1 + rand.IntN(8) {
+		if on, err := p.stressAsk(fmt.Sprintf("%s%d ", name, i)); !on {
+			return err
 		}
 	}
 	switch rand.IntN(4) {
@@ -203,4 +185,43 @@ func stressOne(s *site, name string) error {
 		_ = nc.(*net.TCPConn).CloseWrite()
 	}
 	return nil
+}
+
+// stressAsk sends some messages at once, in pieces, and wants their answers in
+// order; wrong is one that is not, and not on is the end.
+func (p *peer) stressAsk(name string) (on bool, wrong error) {
+	var b []byte
+	var asked [][]byte
+	for i := range 1 + rand.IntN(4) {
+		m := fmt.Appendf(nil, "%s%d %s", name, i, pattern(rand.IntN(30_000)>>rand.IntN(10)))
+		asked = append(asked, m)
+		if rand.IntN(2) == 0 {
+			b = append(b, clientFrame(fin|opText, m)...)
+		} else {
+			b = append(b, clientFrame(opText, m[:5])...)
+			b = append(b, clientFrame(fin|opPing, m[:5])...)
+			b = append(b, clientFrame(fin, m[5:])...)
+		}
+	}
+	cut := rand.IntN(len(b))
+	_, err1 := p.Write(b[:cut])
+	_, err2 := p.Write(b[cut:])
+	on = err1 == nil && err2 == nil
+	for on && len(asked) > 0 {
+		f, got, err := p.next()
+		switch {
+		case err != nil || f == fin|opClose:
+			on = false // thrown out
+		case f == fin|opText && !bytes.Equal(got, asked[0]):
+			return false, fmt.Errorf("%.60q was answered by %.60q", asked[0], got)
+		case f == fin|opText:
+			asked = asked[1:]
+		case f == fin|opBinary && !bytes.Equal(got, pattern(500)):
+			return false, fmt.Errorf("broadcast %.60q", got)
+		case f == fin|opPing:
+			_, err := p.Write(clientFrame(fin|opPong, got))
+			on = err == nil
+		}
+	}
+	return on, nil
 }

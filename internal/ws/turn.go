@@ -1,6 +1,9 @@
 package ws
 
-import "sync"
+import (
+	"sync"
+	"time"
+)
 
 const (
 	readSize = 16 << 10 // what is read at a time
@@ -13,9 +16,12 @@ const (
 // It belongs to the call of OnMessage that it is given to.
 type Turn struct {
 	c      *Conn
-	out    []byte // replies and pongs, as frames
-	frames int    // how many of them are messages
-	full   bool   // so much waits that reading must
+	out    []byte        // replies and pongs, as frames
+	frames int           // how many of them are messages
+	full   bool          // so much waits that reading must
+	paused bool          // the rest of what came waits until the Turn is settled
+	rest   time.Duration // for how long, by the peer's rate
+	lead   lead          // of the poller's role, if this Turn has it
 	buf    [readSize]byte
 }
 
@@ -28,7 +34,7 @@ func takeTurn(c *Conn) *Turn {
 }
 
 func (t *Turn) release() {
-	t.c, t.frames, t.full, t.out = nil, 0, false, t.out[:0]
+	t.c, t.frames, t.full, t.paused, t.rest, t.out = nil, 0, false, false, 0, t.out[:0]
 	if cap(t.out) > replyAtOnce {
 		t.out = nil
 	}
@@ -49,8 +55,13 @@ func (t *Turn) Reply(k Kind, p []byte) {
 }
 
 // Blocking announces that the handler may now wait for something. What was
-// replied leaves first.
-func (t *Turn) Blocking() { t.flush() }
+// replied leaves first, and somebody else goes on reading the other connections.
+// It may be called more than once; a handler that waits without it holds all of
+// them up.
+func (t *Turn) Blocking() {
+	t.flush()
+	t.lead.handOn()
+}
 
 func (t *Turn) flush() {
 	if len(t.out) == 0 {

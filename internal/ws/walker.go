@@ -39,6 +39,7 @@ func (s *Server) walk(done chan<- struct{}) {
 		}
 		now := s.clock()
 		s.now.Store(now)
+		s.polled().check()
 		turn, list = s.look(turn[:0], list, i, parts)
 		for _, c := range turn {
 			c.mind(now)
@@ -51,12 +52,19 @@ func (s *Server) walk(done chan<- struct{}) {
 	}
 }
 
+// polled is the poller, nil for none.
+func (s *Server) polled() *poller {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.poller
+}
+
 // look collects the i-th of the parts of the table, and who is new in the list.
 func (s *Server) look(turn, list []*Conn, i, parts int) ([]*Conn, []*Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for ; i < len(s.slots); i += parts {
-		if c := s.slots[i]; c != nil {
+	for n := int(s.slots); i < n; i += parts {
+		if c := s.table.get(int32(i)); c != nil {
 			turn = append(turn, c)
 		}
 	}
@@ -100,6 +108,11 @@ func (c *Conn) due(now int64) bool {
 	switch {
 	case c.flags&isDead != 0:
 		return false
+	case c.flags&isNew != 0:
+		if time.Duration(now-c.heard.Load()) > c.srv.opt.HandshakeTimeout {
+			c.kill()
+		}
+		return true
 	case c.back != nil && c.back.due != 0 && now > c.back.due:
 		if c.end == nil {
 			c.stall()

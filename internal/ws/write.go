@@ -1,10 +1,6 @@
 package ws
 
-import (
-	"errors"
-	"sync"
-	"syscall"
-)
+import "sync"
 
 const (
 	// joinUpTo is how much is copied together to leave in one write.
@@ -15,9 +11,6 @@ const (
 	// replyBacklog is where replies hold back reading if Limits.Queue is off: a
 	// peer that asks and never listens.
 	replyBacklog = 1 << 20
-	// streamChunk is what a stream that is not a socket is given at a time, and so
-	// the step in which its progress is seen: one TLS record.
-	streamChunk = 16 << 10
 )
 
 // backlog is what the socket did not take yet: whole frames, the first of them
@@ -158,14 +151,14 @@ func (c *Conn) put(p []byte) uint8 {
 		c.back.add(p)
 		return 0
 	}
-	n, err := c.try(p)
+	n, err := c.sock.try(c, p)
 	switch {
 	case err != nil:
 		c.lose()
 		return c.watch()
 	case n < len(p):
 		c.queue(p[n:], frameEdge(p, n)-n)
-		return todoDrain | c.watch()
+		return c.watch()
 	case c.end != nil:
 		return c.final()
 	}
@@ -174,14 +167,14 @@ func (c *Conn) put(p []byte) uint8 {
 
 // putAll is put for several pieces. Needs mu.
 func (c *Conn) putAll(frames [][]byte, total int) uint8 {
-	if c.back == nil && c.raw != nil && total <= joinUpTo {
-		a := attempts.Get().(*attempt)
-		a.join = a.join[:0]
+	if c.back == nil && c.sock.joins() && total <= joinUpTo {
+		b := joined.Get().(*[]byte)
+		*b = (*b)[:0]
 		for _, f := range frames {
-			a.join = append(a.join, f...)
+			*b = append(*b, f...)
 		}
-		todo := c.put(a.join)
-		attempts.Put(a)
+		todo := c.put(*b)
+		joined.Put(b)
 		return todo
 	}
 	var todo uint8
@@ -194,6 +187,9 @@ func (c *Conn) putAll(frames [][]byte, total int) uint8 {
 	return todo
 }
 
+// joined are buffers in which pieces are put together for one write.
+var joined = sync.Pool{New: func() any { return new([]byte) }}
+
 // frameEdge is the end of the frame of p that n lies in.
 func frameEdge(p []byte, n int) int {
 	at := 0
@@ -203,15 +199,14 @@ func frameEdge(p []byte, n int) int {
 	return at
 }
 
-// queue begins a backlog. The writer that todoDrain starts is counted here, where
-// the reader cannot have gone. Needs mu.
+// queue begins a backlog, and has it sent. Needs mu.
 func (c *Conn) queue(p []byte, mark int) {
-	c.srv.wg.Add(1)
 	c.back = &backlog{
 		buf:  append(make([]byte, 0, max(len(p), 512)), p...),
 		mark: mark,
 		due:  c.srv.clock() + int64(c.srv.opt.WriteStall),
 	}
+	c.sock.drain(c)
 }
 
 // final notes that all is sent, the Close frame too. Needs mu.
@@ -225,138 +220,50 @@ func (c *Conn) final() uint8 {
 	return todoFin
 }
 
-// attempt is one try to write without waiting. The callback is made once for
-// each of them, which are few, and not for each Send.
-type attempt struct {
-	fn   func(fd uintptr) bool
-	join []byte
-	p    []byte
-	n    int
-	err  error
-}
-
-var attempts = sync.Pool{New: func() any {
-	a := new(attempt)
-	a.fn = func(fd uintptr) bool {
-		a.n, a.err = sysWrite(fd, a.p)
+// advanced does what follows when some of the backlog was taken, or nothing can
+// be; done is that nothing waits any more.
+func (c *Conn) advanced(err error) (done bool) {
+	c.mu.Lock()
+	b := c.back
+	if b == nil { // somebody else was at it as well
+		c.mu.Unlock()
 		return true
 	}
-	return a
-}}
-
-// try offers p to the socket once. Nothing taken is no error. Needs mu.
-func (c *Conn) try(p []byte) (int, error) {
-	if c.raw == nil || c.flags&isDead != 0 {
-		return 0, nil
-	}
-	a := attempts.Get().(*attempt)
-	a.p, a.n, a.err = p, 0, nil
-	err := c.raw.Write(a.fn)
-	n := a.n
-	if err == nil {
-		err = a.err
-	}
-	a.p = nil
-	attempts.Put(a)
-	if errors.Is(err, syscall.EAGAIN) {
-		err = nil
-	}
-	return n, err
-}
-
-// drain is the temporary writer: it sends the backlog until nothing waits.
-func (c *Conn) drain() {
-	defer c.srv.wg.Done()
-	some := c.writer()
-	for {
-		err := some()
-		c.mu.Lock()
-		b := c.back
-		if err != nil || c.flags&isDead != 0 {
-			c.lose()
-			c.back = nil
-			c.signal()
-			todo := c.watch()
-			c.mu.Unlock()
-			c.do(todo)
-			return
-		}
-		if c.low() {
-			if b.ping != nil {
-				b.add(AppendFrame(nil, opPong, b.ping))
-				b.ping = nil
-			}
-			c.signal()
-			if c.flags&isRefused != 0 && c.call() {
-				c.flags &^= isRefused
-				c.mu.Unlock()
-				c.onDrain()
-				continue
-			}
-		}
-		if b.waiting() > 0 {
-			c.mu.Unlock()
-			continue
-		}
+	if err != nil || c.flags&isDead != 0 {
+		c.lose()
 		c.back = nil
 		c.signal()
-		var todo uint8
-		if c.end != nil {
-			todo = c.final()
-		}
+		todo := c.watch()
 		c.mu.Unlock()
 		c.do(todo)
-		return
-	}
-}
-
-// writer returns a function that waits until something of the backlog was taken.
-func (c *Conn) writer() func() error {
-	if c.raw == nil {
-		return c.streamWriter()
-	}
-	var failed error
-	once := func(fd uintptr) bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		n, err := sysWrite(fd, c.back.buf[c.back.off:])
-		if err == syscall.EAGAIN { //nolint:errorlint // it comes right from the kernel
-			return false
-		}
-		failed = err
-		c.progress(n)
 		return true
 	}
-	return func() error {
-		if c.Queued() == 0 {
-			return nil
+	if c.low() {
+		if b.ping != nil {
+			b.add(AppendFrame(nil, opPong, b.ping))
+			b.ping = nil
 		}
-		if err := c.raw.Write(once); err != nil {
-			return err
+		c.signal()
+		if c.flags&isRefused != 0 && c.call() {
+			c.flags &^= isRefused
+			c.mu.Unlock()
+			c.onDrain()
+			return false
 		}
-		return failed
 	}
-}
-
-// streamWriter is writer for what is not a socket, and blocks in Write.
-func (c *Conn) streamWriter() func() error {
-	chunk := make([]byte, 0, streamChunk)
-	return func() error {
-		c.mu.Lock()
-		b := c.back
-		chunk = append(chunk[:0], b.buf[b.off:b.off+min(b.waiting(), streamChunk)]...)
-		b.busy = len(chunk)
+	if b.waiting() > 0 {
 		c.mu.Unlock()
-		if len(chunk) == 0 {
-			return nil
-		}
-		n, err := c.nc.Write(chunk)
-		c.mu.Lock()
-		b.busy = 0
-		c.progress(n)
-		c.mu.Unlock()
-		return err
+		return false
 	}
+	c.back = nil
+	c.signal()
+	var todo uint8
+	if c.end != nil {
+		todo = c.final()
+	}
+	c.mu.Unlock()
+	c.do(todo)
+	return true
 }
 
 // progress notes that n bytes of the backlog were taken. Needs mu.

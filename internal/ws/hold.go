@@ -1,0 +1,41 @@
+package ws
+
+import "time"
+
+// hold is a pause in reading: until done, or over, or the time is up. What comes
+// meanwhile stays in the kernel, whose window then holds the peer back.
+type hold struct {
+	done  func() bool   // called with mu held
+	most  time.Duration // 0 is any
+	gate  chan struct{} // of a goroutine that waits
+	timer *time.Timer   // of a pass that is to be taken up again
+}
+
+// signal ends the pause if there is one, and no reason for it any more. Needs mu.
+func (c *Conn) signal() {
+	if h := c.held; h != nil && h.done() {
+		c.held = nil
+		c.sock.resume(c, h)
+	}
+}
+
+// settle lets what was replied leave, and tells whether to read on now: not while
+// replies are not taken, as much work is under way as may be, or the peer is
+// ahead of its rate.
+func (c *Conn) settle(t *Turn) bool {
+	t.flush()
+	full, most := t.full, t.rest
+	t.full, t.paused, t.rest = false, false, 0
+	switch {
+	case most > 0:
+		return c.sock.wait(c, &hold{most: most, done: c.over.Load})
+	case full || c.busy():
+		return c.sock.wait(c, &hold{done: func() bool { return c.over.Load() || (!full || c.low()) && !c.busy() }})
+	}
+	return true
+}
+
+// busy tells whether as much work is under way as may be.
+func (c *Conn) busy() bool {
+	return c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending
+}

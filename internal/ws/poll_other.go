@@ -1,0 +1,21 @@
+//go:build !(linux && (amd64 || arm64))
+
+package ws
+
+import "net"
+
+// poller is not here: each connection is read by a goroutine of its own.
+type poller struct{}
+
+func (s *Server) polling() *poller          { return nil }
+func (s *Server) adopt(net.Conn) *Conn      { return nil }
+func (*poller) listen(*front) (bool, error) { return false, nil }
+func (*poller) close()                      {}
+func (*poller) gone()                       {}
+func (*poller) check()                      {}
+
+type polledFront struct{}
+
+type lead struct{}
+
+func (*lead) handOn() {}

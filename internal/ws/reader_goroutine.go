@@ -1,0 +1,6 @@
+//go:build goroutinereader
+
+package ws
+
+// defaultReader is the other one, for tests that are run with both.
+const defaultReader = Goroutine
