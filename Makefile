@@ -10,7 +10,7 @@ FUZZTIME  ?= 10s
 
 .PHONY: help
 help: ## List the targets.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: ## Try Kabar out: accounts, an instance and a feed to play with, in a temporary folder.
@@ -21,6 +21,11 @@ test: deps fmt ## Test everything, with the race detector, a real browser and re
 	$(GO) vet ./...
 	@# -count=1: some tests build the programs themselves, which go's cache of results does not see.
 	$(GO) test -race -count=1 -timeout 20m ./...
+	@# What things cost in memory is counted without the race detector, which has costs of its own.
+	$(GO) test -count=1 -run 'Alloc|Size|Idle' ./internal/...
+	@# The other way of reading connections (internal/ws/reader.go).
+	$(GO) test -race -count=1 -tags goroutinereader -timeout 20m ./internal/ws ./internal/gateway/... ./internal/checker
+	cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...
 
 .PHONY: deps
 deps: ## Install what the tests need (a C compiler, Node, npm packages, Chromium), or say how to.
@@ -39,8 +44,12 @@ soak: ## Kill the server KILLS times (30) under load, and reconcile every acknow
 	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
 
 .PHONY: bench
-bench: ## Run the benchmarks.
-	$(GO) test -run '^$$' -bench . -benchmem ./internal/...
+bench: ## Measure against the floor and against libraries, and draw the plots; 25 minutes.
+	cd bench && $(GO) run . -docs ../docs
+
+.PHONY: bench-quick
+bench-quick: ## The same in three minutes, with fewer candidates and without plots.
+	cd bench && $(GO) run . -quick
 
 .PHONY: fuzz
 fuzz: ## Fuzz every target for FUZZTIME (10s).
@@ -52,4 +61,4 @@ build: ## Build the programs into bin/, static.
 
 .PHONY: clean
 clean: ## Take away what was built and installed here.
-	rm -rf bin e2e/node_modules
+	rm -rf bin bench/bin bench/tmp e2e/node_modules

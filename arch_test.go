@@ -72,10 +72,13 @@ var mayImport = map[string][]string{
 
 	// The checker stands outside the server: it knows only what travels over the wire.
 	"internal/checker": {},
+	// So does the load, which measures it.
+	"internal/load": {},
 
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
-		"internal/api", "internal/config", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign"),
+		"internal/api", "internal/config", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
+		"internal/load", "internal/likeness"),
 	"cmd/kabar-checker": {"internal/checker"},
 	"cmd/wsecho":        {"internal/ws"},
 }
@@ -118,7 +121,7 @@ var homes = []home{
 		"what is evaluated is bounded there"},
 	{"github.com/wneessen/go-mail", []string{"internal/mail"},
 		"how a mail leaves is one package's business"},
-	{"github.com/coder/websocket", []string{"internal/checker", "internal/gateway/transcript", "cmd/kabar"},
+	{"github.com/coder/websocket", []string{"internal/checker", "internal/load", "internal/gateway/transcript", "cmd/kabar"},
 		"the server's side of WebSocket is internal/ws; another's is for clients and tests"},
 	{"github.com/gorilla/websocket", nil,
 		"the server's side of WebSocket is internal/ws"},
@@ -198,7 +201,7 @@ func readImports(t *testing.T) map[string][]string {
 	t.Helper()
 	imports := map[string][]string{}
 	for _, file := range sources(t, ".go") {
-		if strings.HasSuffix(file, "_test.go") {
+		if strings.HasSuffix(file, "_test.go") || strings.HasPrefix(filepath.ToSlash(file), "bench/") { // bench is a module of its own
 			continue
 		}
 		parsed, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)

@@ -24,6 +24,7 @@ type cli struct {
 	Serve   serveCmd        `cmd:"" help:"Run the server."`
 	Demo    demoCmd         `cmd:"" help:"Try it: a server with people, a group, bots, an instance with a webhook and a feed, in a temporary folder."`
 	Publish publishCmd      `cmd:"" help:"Publish through a running server."`
+	Bench   benchCmd        `cmd:"" help:"See how much a running server carries: a load through one of its gateways."`
 	Config  config.Commands `cmd:"" help:"Check the configuration, or show it."`
 	Version versionCmd      `cmd:"" help:"Print the version."`
 }

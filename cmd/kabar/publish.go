@@ -47,7 +47,16 @@ func (c *publishCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.Key != "" {
 		req.Header.Set("Idempotency-Key", c.Key)
 	}
-	res, err := http.DefaultClient.Do(req)
+	client := http.DefaultClient
+	if c.URL == "" && c.TLS.Cert != "" {
+		trust, err := trusting(c.TLS)
+		if err != nil {
+			return err
+		}
+		client = &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}
+		defer client.CloseIdleConnections()
+	}
+	res, err := client.Do(req)
 	if err != nil {
 		return fmt.Errorf("no server answers at %s: %w", url, err)
 	}
@@ -102,7 +111,7 @@ func (c *publishCmd) server() (url, key string, err error) {
 		if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 			host = "localhost"
 		}
-		url = "http://" + net.JoinHostPort(host, port)
+		url = scheme(c.TLS) + "://" + net.JoinHostPort(host, port)
 	}
 	if key = c.Admin.Key; key != "" {
 		return url, key, nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/config"
+	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/gateway/bot"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
@@ -53,7 +55,7 @@ func (s *server) firstStart(ctx context.Context, out io.Writer) error {
 	if err != nil || !needed {
 		return err
 	}
-	_, err = fmt.Fprintf(out, "There is no administrator yet. This link makes the first one; it works once, until the server stops:\n  http://%s/setup?code=%s\n", s.at(""), code)
+	_, err = fmt.Fprintf(out, "There is no administrator yet. This link makes the first one; it works once, until the server stops:\n  %s://%s/setup?code=%s\n", scheme(s.c.TLS), s.at(""), code)
 	return err
 }
 
@@ -76,15 +78,22 @@ type server struct {
 	out       *outbound.Client
 	sockets   *ws.Server
 	http      *http.Server
-	listeners []net.Listener
 	adminKey  string
 	demo      bool
+	entrance
 }
 
-// routes are what answers by path, beside the endpoints of bots.
+// entrance is where people come in.
+type entrance struct {
+	listeners []net.Listener
+	tls       *tls.Config // nil without TLS
+}
+
+// routes are what answers by path.
 type routes struct {
 	http    *http.ServeMux
 	sockets map[string]ws.Acceptor
+	bots    ws.Acceptor // of all endpoints
 }
 
 // open is the way from the configuration to a server that listens, from below:
@@ -97,6 +106,9 @@ func open(ctx context.Context, c *config.Config, demo bool) (s *server, err erro
 			s.close()
 		}
 	}()
+	if s.tls, err = tlsConfig(c.TLS, s.log); err != nil {
+		return s, err
+	}
 	if s.listeners, err = listen(ctx, c.Listen, demo, s.log); err != nil {
 		return s, err
 	}
@@ -165,7 +177,7 @@ func (s *server) accept(ctx context.Context) (err error) {
 	var accepting sync.WaitGroup
 	for _, l := range s.listeners {
 		accepting.Go(func() {
-			if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			if err := s.serve(l); err != nil {
 				failed <- err
 			}
 		})
@@ -178,6 +190,17 @@ func (s *server) accept(ctx context.Context) (err error) {
 	err = errors.Join(err, s.drain(context.WithoutCancel(ctx)))
 	accepting.Wait()
 	return err
+}
+
+// serve answers on one listener. Under TLS everything begins as HTTP.
+func (s *server) serve(l net.Listener) error {
+	if s.tls == nil {
+		return gateway.Serve(l, s.sockets, s.acceptor, s.http)
+	}
+	if err := s.http.Serve(tls.NewListener(l, s.tls)); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
 }
 
 // work is what goes on beside the connections: telling friends who is here,
@@ -271,6 +294,14 @@ func logger(c *config.Config) *slog.Logger {
 		return slog.New(slog.NewJSONHandler(os.Stderr, o))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, o))
+}
+
+// scheme is how to reach a server of this configuration.
+func scheme(c config.TLS) string {
+	if c.Cert != "" {
+		return "https"
+	}
+	return "http"
 }
 
 // What the configuration calls 0, for off, the packages call negative, or have

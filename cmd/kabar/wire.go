@@ -133,6 +133,7 @@ func (s *server) edges() error {
 	edge := &gateway.Edge{
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
 		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
+		Admission: gateway.NewAdmission(limit(c.Limit.Connects), c.Limit.ConnectsAtOnce),
 	}
 	s.routes.http = http.NewServeMux()
 	refused := s.gateways(edge)
@@ -143,7 +144,7 @@ func (s *server) edges() error {
 		ReadTimeout:       time.Minute,
 		WriteTimeout:      time.Minute,
 		IdleTimeout:       30 * time.Second,
-		MaxHeaderBytes:    32 << 10,
+		MaxHeaderBytes:    16 << 10, // as ws has it
 		ConnState:         (&gateway.Places{Most: c.Limit.Connections}).ConnState(),
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 	}
@@ -180,13 +181,15 @@ func (s *server) gateways(edge *gateway.Edge) map[string]func() int64 {
 		Limits: s.limits(c.Bot.Frame), Idle: c.Bot.SessionIdle,
 	})
 	s.bots.Handle(s.routes.http)
+	in := edge.Admission
 	s.routes.sockets = map[string]ws.Acceptor{
-		direct.Path:      dm.Accept,
-		events.Path:      ev.Accept,
-		feed.Path:        fd.Accept,
-		relay.Path:       rl.Accept,
-		relay.SocketPath: rl.Accept,
+		direct.Path:      in.Guard(dm.Accept, dm.Refusal),
+		events.Path:      in.Guard(ev.Accept, ev.Refusal),
+		feed.Path:        in.Guard(fd.Accept, fd.Refusal),
+		relay.Path:       in.Guard(rl.Accept, rl.Refusal),
+		relay.SocketPath: in.Guard(rl.Accept, rl.Refusal),
 	}
+	s.routes.bots = in.Guard(s.bots.Accept, s.bots.Refusal)
 	return map[string]func() int64{
 		"direct": dm.Refused, "events": ev.Refused, "feed": fd.Refused, "relay": rl.Refused, "bot": s.bots.Refused,
 	}
@@ -217,7 +220,10 @@ func (s *server) acceptor(path string) ws.Acceptor {
 	if a := s.routes.sockets[path]; a != nil {
 		return a
 	}
-	return s.bots.Find(path)
+	if s.bots.Has(path) {
+		return s.routes.bots
+	}
+	return nil
 }
 
 // reserved says whether a path is somebody's, so that no endpoint takes it:

@@ -124,9 +124,13 @@ func (o *Options) validate() error {
 // Service is the accounts.
 type Service struct {
 	// static
-	o      Options
-	hasher *hasher
-	signer signer
+	o       Options
+	hasher  *hasher
+	signer  signer
+	started time.Time // to the second, as codes say theirs
+
+	waiting *codes      // guards itself
+	known   *liveLogins // guards itself
 
 	passwords, registrations, logins, codes *Limiter      // each guards itself
 	mailing                                 chan struct{} // a place for each mail that is under way
@@ -149,7 +153,8 @@ func New(o Options) (*Service, error) {
 		return nil, err
 	}
 	return &Service{
-		o: o, hasher: h, signer: newSigner(o.Key, o.Now),
+		o: o, hasher: h, signer: newSigner(o.Key, o.Now), started: o.Now().Truncate(time.Second),
+		waiting: newCodes(), known: newLiveLogins(),
 		passwords:     NewLimiter(o.Limits.WrongPasswords),
 		registrations: NewLimiter(o.Limits.Registrations),
 		logins:        NewLimiter(o.Limits.Logins),
@@ -181,7 +186,7 @@ func (s *Service) do(k journal.Key, f func(tx *journal.Tx, t Tx) ([]*journal.Mes
 // as is f as a change.
 func (s *Service) as(f func(tx *journal.Tx, t Tx) ([]*journal.Message, error)) journal.Change {
 	return journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
-		return f(tx, s.o.Store.In(tx))
+		return f(tx, &noting{Tx: s.o.Store.In(tx), tx: tx, known: s.known})
 	})
 }
 

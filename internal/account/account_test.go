@@ -16,6 +16,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
+	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
@@ -27,6 +28,7 @@ var key = bytes.Repeat([]byte("k"), 32)
 type world struct {
 	*account.Service
 	t       testing.TB
+	store   *store.Store
 	journal *journal.Journal
 	ahead   atomic.Int64 // how far its clock is ahead
 	stop    func()
@@ -37,8 +39,13 @@ func (w *world) later(d time.Duration) { w.ahead.Add(int64(d)) }
 func start(t testing.TB, folder string, o account.Options) *world {
 	t.Helper()
 	st, j, stop := storetest.Start(t, folder)
-	w := &world{t: t, journal: j, stop: stop}
-	o.Journal, o.Store, o.Key = j, st.Accounts(), key
+	w := &world{t: t, store: st, journal: j, stop: stop}
+	o.Journal, o.Key = j, key
+	if o.Store == nil {
+		o.Store = st.Accounts()
+	} else if h, ok := o.Store.(*held); ok {
+		h.Store = st.Accounts()
+	}
 	if o.HashCost == (account.HashCost{}) {
 		o.HashCost = account.HashCost{Memory: 64, Passes: 1, Threads: 1}
 	}

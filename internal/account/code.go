@@ -1,31 +1,107 @@
 package account
 
 import (
+	"container/list"
 	"context"
 	"crypto/rand"
 	"errors"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
-	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
-// Issue makes a one-time code for a login. Nothing is stored until it is spent.
+// Bounds of the codes that wait to be used. Over either the oldest gives way:
+// of the login, and of all.
+const (
+	maxCodes        = 1 << 16
+	maxCodesOfLogin = 1000
+)
+
+// codes are the one-time codes that were issued and nobody has used yet. They
+// are in memory only: one that was used, or that an earlier process issued, is
+// not there, and so opens nothing.
+type codes struct {
+	mu   sync.Mutex
+	by   map[digest]*list.Element // guarded by mu; of line
+	line list.List                // guarded by mu: every *waitingCode, as they were issued
+	of   map[uint64][]digest      // guarded by mu: those of a login, as they were issued
+}
+
+type waitingCode struct {
+	hash  digest
+	login uint64
+	until time.Time
+}
+
+func newCodes() *codes { return &codes{by: map[digest]*list.Element{}, of: map[uint64][]digest{}} }
+
+// add takes a code in, and those out that are over.
+func (c *codes) add(w waitingCode, now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for e := c.line.Front(); e != nil; e = c.line.Front() {
+		if len(c.by) < maxCodes && now.Before(e.Value.(*waitingCode).until) {
+			break
+		}
+		c.remove(e)
+	}
+	if mine := c.of[w.login]; len(mine) >= maxCodesOfLogin {
+		c.remove(c.by[mine[0]])
+	}
+	c.by[w.hash] = c.line.PushBack(&w)
+	c.of[w.login] = append(c.of[w.login], w.hash)
+}
+
+// take takes a code out: of all who ask for it, the first gets it.
+func (c *codes) take(hash digest) (waitingCode, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	e := c.by[hash]
+	if e == nil {
+		return waitingCode{}, false
+	}
+	return c.remove(e), true
+}
+
+// remove needs mu.
+func (c *codes) remove(e *list.Element) waitingCode {
+	w := *c.line.Remove(e).(*waitingCode)
+	delete(c.by, w.hash)
+	mine := c.of[w.login]
+	if i := slices.Index(mine, w.hash); len(mine) > 1 {
+		c.of[w.login] = slices.Delete(mine, i, i+1)
+	} else {
+		delete(c.of, w.login)
+	}
+	return w
+}
+
+// Issue makes a one-time code for a login.
 func (s *Service) Issue(l Login) (string, error) {
 	now := s.o.Now()
-	return s.signer.sign(codeClaims{
+	until := jwt.NewNumericDate(now.Add(s.o.CodeTTL))
+	code, err := s.signer.sign(codeClaims{
 		AuthID: rand.Text(), User: l.User, Login: l.ID,
-		RegisteredClaims: jwt.RegisteredClaims{
-			Audience: jwt.ClaimStrings{codeAudience}, ExpiresAt: jwt.NewNumericDate(now.Add(s.o.CodeTTL)),
-		},
+		RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{codeAudience}, ExpiresAt: until},
 	})
+	if err == nil {
+		s.waiting.add(waitingCode{digestOf(code), l.ID, until.Time}, now)
+	}
+	return code, err
 }
 
 // Spend takes a one-time code: of all who present it the first wins, and only
-// while its login lives. address is where it comes from, "" is not limited.
+// while its login lives. Whatever comes of it, the code is spent. address is
+// where it comes from, "" is not limited.
 func (s *Service) Spend(ctx context.Context, code, address string) (User, Login, error) {
-	from := Origin(address)
+	from := ""
+	if !s.codes.off() {
+		from = Origin(address)
+	}
 	if !s.codes.free(from, s.o.Now()) {
 		return User{}, Login{}, ErrTooManyCodes
 	}
@@ -41,41 +117,27 @@ func (s *Service) Spend(ctx context.Context, code, address string) (User, Login,
 }
 
 func (s *Service) spend(ctx context.Context, code string) (User, Login, error) {
+	w, ok := s.waiting.take(digestOf(code))
+	switch {
+	case !ok:
+		return User{}, Login{}, s.whyNoCode(code)
+	case !s.o.Now().Before(w.until):
+		return User{}, Login{}, ErrCodeExpired
+	}
+	return s.liveByID(ctx, w.login)
+}
+
+// whyNoCode is what to say to somebody with a code that is not waiting.
+func (s *Service) whyNoCode(code string) error {
 	var c codeClaims
-	if err := s.signer.check(s.signer.code, code, &c); err != nil {
-		if errors.Is(err, jwt.ErrTokenExpired) {
-			return User{}, Login{}, ErrCodeExpired
-		}
-		return User{}, Login{}, ErrCodeInvalid
+	err := s.signer.check(s.signer.code, code, &c)
+	switch {
+	case errors.Is(err, jwt.ErrTokenExpired):
+		return ErrCodeExpired
+	case err != nil || c.AuthID == "":
+		return ErrCodeInvalid
+	case c.ExpiresAt.Add(-s.o.CodeTTL).Before(s.started): // it went with the process that issued it
+		return ErrCodeExpired
 	}
-	if c.AuthID == "" {
-		return User{}, Login{}, ErrCodeInvalid
-	}
-	var u User
-	var l Login
-	err := s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if err := s.sweep(t); err != nil {
-			return nil, err
-		}
-		// It waited for its turn: what was in time at the door may be late here,
-		// and once it is swept nothing would remember it.
-		if !s.o.Now().Before(c.ExpiresAt.Time) {
-			return nil, ErrCodeExpired
-		}
-		fresh, err := t.SpendCode(background, hashOf(c.AuthID), c.ExpiresAt.Time)
-		if err != nil || !fresh {
-			return nil, either(err, ErrCodeSpent)
-		}
-		if u, l, err = s.live(t.Login(background, c.Login)); err != nil {
-			return nil, err
-		}
-		if u.ID != c.User {
-			return nil, ErrCodeInvalid
-		}
-		return nil, nil
-	})
-	if err != nil {
-		return User{}, Login{}, err
-	}
-	return u, l, nil
+	return ErrCodeSpent
 }

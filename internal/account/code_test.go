@@ -2,8 +2,6 @@ package account_test
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 func TestOfAHundredOneWins(t *testing.T) {
@@ -44,58 +43,78 @@ func TestOfAHundredOneWins(t *testing.T) {
 	}
 }
 
-func TestASpentCodeStaysSpent(t *testing.T) {
+// What a process issued ends with it, used or not: nothing can be used twice.
+func TestCodesEndWithTheProcess(t *testing.T) {
 	folder := t.TempDir()
 	w := start(t, folder, account.Options{})
 	w.user("ann")
-	_, l := w.login("ann")
-	code, _ := w.Issue(l)
+	token, l := w.login("ann")
+	spent, _ := w.Issue(l)
 	fresh, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), code, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), spent, ""); err != nil {
 		t.Fatal(err)
 	}
 	w.stop()
 	w = start(t, folder, account.Options{})
-	_, _, err := w.Spend(t.Context(), code, "")
-	wantErr(t, err, account.ErrCodeSpent)
-	if _, _, err := w.Spend(t.Context(), fresh, ""); err != nil {
-		t.Fatal("one that was issued before the restart:", err)
+	for name, code := range map[string]string{"spent": spent, "fresh": fresh} {
+		if _, _, err := w.Spend(t.Context(), code, ""); status.Of(err).Code != status.Unauthenticated {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	_, l, err := w.Authenticate(t.Context(), token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next, _ := w.Issue(l)
+	if _, _, err := w.Spend(t.Context(), next, ""); err != nil {
+		t.Fatal("one that was asked for after it:", err)
+	}
+}
+
+func TestCodesExpire(t *testing.T) {
+	w := start(t, t.TempDir(), account.Options{})
+	w.user("ann")
+	_, l := w.login("ann")
+	code, _ := w.Issue(l)
+	late, _ := w.Issue(l)
+	if _, _, err := w.Spend(t.Context(), code, ""); err != nil {
+		t.Fatal(err)
 	}
 	w.later(61 * time.Second)
-	_, _, err = w.Spend(t.Context(), code, "")
+	_, _, err := w.Spend(t.Context(), code, "")
 	wantErr(t, err, account.ErrCodeExpired)
-	w.later(time.Hour) // long after it was swept
+	_, _, err = w.Spend(t.Context(), late, "")
+	wantErr(t, err, account.ErrCodeExpired)
+	w.later(time.Hour) // long after they were taken out
 	next, _ := w.Issue(l)
 	if _, _, err := w.Spend(t.Context(), next, ""); err != nil {
 		t.Fatal(err)
 	}
-	_, _, err = w.Spend(t.Context(), code, "")
-	wantErr(t, err, account.ErrCodeExpired)
+	for _, old := range []string{code, late} {
+		_, _, err = w.Spend(t.Context(), old, "")
+		wantErr(t, err, account.ErrCodeExpired)
+	}
 }
 
-// What a killed process leaves is its files as they are at that moment.
-func TestASpentCodeSurvivesAKill(t *testing.T) {
-	folder, left := t.TempDir(), t.TempDir()
-	w := start(t, folder, account.Options{})
+func TestCodesAreBounded(t *testing.T) {
+	of, all := account.FillCodes(3*account.MaxCodes, 2*account.MaxCodesOfLogin)
+	if of != account.MaxCodesOfLogin || all > account.MaxCodes || all < account.MaxCodes-1 {
+		t.Fatalf("%d of one login wait, and %d of all", of, all)
+	}
+	w := start(t, t.TempDir(), account.Options{})
 	w.user("ann")
-	token, l := w.login("ann")
-	code, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), code, ""); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"kabar.db", "kabar.db-wal"} {
-		b, err := os.ReadFile(filepath.Join(folder, name))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(left, name), b, 0o600); err != nil {
+	_, l := w.login("ann")
+	oldest, _ := w.Issue(l)
+	second, _ := w.Issue(l)
+	for range account.MaxCodesOfLogin - 1 {
+		if _, err := w.Issue(l); err != nil {
 			t.Fatal(err)
 		}
 	}
-	w = start(t, left, account.Options{})
-	_, _, err := w.Spend(t.Context(), code, "")
-	wantErr(t, err, account.ErrCodeSpent)
-	if _, _, err := w.Authenticate(t.Context(), token); err != nil {
+	if _, _, err := w.Spend(t.Context(), oldest, ""); status.Of(err).Code != status.Unauthenticated {
+		t.Fatal("the oldest did not give way:", err)
+	}
+	if _, _, err := w.Spend(t.Context(), second, ""); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -103,10 +122,9 @@ func TestASpentCodeSurvivesAKill(t *testing.T) {
 func TestBadCodes(t *testing.T) {
 	w := start(t, t.TempDir(), account.Options{})
 	w.user("ann")
-	w.user("bob")
 	_, l := w.login("ann")
 	sign := func(change func(jwt.MapClaims)) string {
-		c := jwt.MapClaims{"authID": "x", "userID": l.User, "login": l.ID, "aud": "kabar.code", "exp": time.Now().Add(time.Minute).Unix()}
+		c := jwt.MapClaims{"authID": "x", "userID": l.User, "login": l.ID, "aud": "kabar.code", "exp": time.Now().Add(61 * time.Second).Unix()}
 		change(c)
 		s, err := jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(key)
 		if err != nil {
@@ -115,22 +133,25 @@ func TestBadCodes(t *testing.T) {
 		return s
 	}
 	good := sign(func(jwt.MapClaims) {})
-	for name, bad := range map[string]string{
-		"empty":    "",
-		"cut":      good[:len(good)-1],
-		"text":     strings.Repeat("a.b.c", 3),
-		"no id":    sign(func(c jwt.MapClaims) { c["authID"] = "" }),
-		"not ours": sign(func(c jwt.MapClaims) { c["userID"] = 2 }),
-		"text id":  sign(func(c jwt.MapClaims) { c["userID"] = "1" }),
-		"no end":   sign(func(c jwt.MapClaims) { delete(c, "exp") }),
-		"no aud":   sign(func(c jwt.MapClaims) { delete(c, "aud") }),
+	for name, c := range map[string]struct {
+		code string
+		want error
+	}{
+		"empty":   {"", account.ErrCodeInvalid},
+		"cut":     {good[:len(good)-1], account.ErrCodeInvalid},
+		"text":    {strings.Repeat("a.b.c", 3), account.ErrCodeInvalid},
+		"no id":   {sign(func(c jwt.MapClaims) { c["authID"] = "" }), account.ErrCodeInvalid},
+		"text id": {sign(func(c jwt.MapClaims) { c["userID"] = "1" }), account.ErrCodeInvalid},
+		"no end":  {sign(func(c jwt.MapClaims) { delete(c, "exp") }), account.ErrCodeInvalid},
+		"no aud":  {sign(func(c jwt.MapClaims) { delete(c, "aud") }), account.ErrCodeInvalid},
+
+		// Signed by us, and nothing that waits to be used.
+		"never issued":    {good, account.ErrCodeSpent},
+		"before we began": {sign(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(30 * time.Second).Unix() }), account.ErrCodeExpired},
 	} {
-		if _, _, err := w.Spend(t.Context(), bad, ""); !errors.Is(err, account.ErrCodeInvalid) {
-			t.Errorf("%s: %v", name, err)
+		if _, _, err := w.Spend(t.Context(), c.code, ""); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
-	}
-	if _, _, err := w.Spend(t.Context(), good, ""); err != nil {
-		t.Fatal("one that was refused for another's spent it:", err)
 	}
 	var c jwt.MapClaims
 	code, _ := w.Issue(l)
@@ -146,21 +167,20 @@ func BenchmarkSpend(b *testing.B) {
 	w := start(b, b.TempDir(), account.Options{})
 	w.user("ann")
 	_, l := w.login("ann")
-	b.SetParallelism(64)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			code, _ := w.Issue(l)
-			if _, _, err := w.Spend(b.Context(), code, ""); err != nil {
-				b.Error(err)
-			}
+	b.ReportAllocs()
+	for b.Loop() {
+		code, _ := w.Issue(l)
+		if _, _, err := w.Spend(b.Context(), code, "127.0.0.1:5050"); err != nil {
+			b.Fatal(err)
 		}
-	})
+	}
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
 	w := start(b, b.TempDir(), account.Options{})
 	w.user("ann")
 	token, _ := w.login("ann")
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, _, err := w.Authenticate(b.Context(), token); err != nil {
 			b.Fatal(err)

@@ -3,7 +3,39 @@ package account
 import (
 	"context"
 	"log/slog"
+	"strconv"
+	"time"
 )
+
+// The bounds of what is kept in memory.
+const (
+	MaxCodes        = maxCodes
+	MaxCodesOfLogin = maxCodesOfLogin
+	MaxLive         = maxLive
+)
+
+// FillCodes issues n codes to as many logins and more to one, and returns how
+// many wait of that one, and of all.
+func FillCodes(n, more int) (of, all int) {
+	c, now := newCodes(), time.Now()
+	for i := range n + more {
+		login := uint64(1)
+		if i < n {
+			login = uint64(2 + i)
+		}
+		c.add(waitingCode{digestOf(strconv.Itoa(i)), login, now.Add(time.Minute)}, now)
+	}
+	return len(c.of[1]), min(len(c.by), c.line.Len())
+}
+
+// FillLive keeps n logins, and returns how many are there then.
+func FillLive(n int) int {
+	x := newLiveLogins()
+	for i := range n {
+		x.keep(0, liveLogin{login: Login{ID: uint64(1 + i)}, token: digestOf(strconv.Itoa(i)), secret: digestOf("t" + strconv.Itoa(i))})
+	}
+	return max(len(x.byID), len(x.byToken), len(x.byTicket))
+}
 
 // MailBy is the sending of mails alone, without the change that goes before
 // it, which waits for a disk: so that a test can turn the clock.

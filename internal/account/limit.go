@@ -2,6 +2,7 @@ package account
 
 import (
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,13 +35,13 @@ type Limiter struct {
 // NewLimiter makes a limiter that nobody has used yet.
 func NewLimiter(l Limit) *Limiter { return &Limiter{limit: l, now: map[string]bucket{}} }
 
-func (l *Limiter) off(key string) bool { return key == "" || l.limit.N <= 0 || l.limit.Per <= 0 }
+func (l *Limiter) off() bool { return l.limit.N <= 0 || l.limit.Per <= 0 }
 
 // add changes what key has used by n, and says whether that was within the
 // limit; where it was not, nothing is used. n 0 only asks whether one more is.
 // A bucket that is asked for counts as used lately.
 func (l *Limiter) add(key string, n float64, now time.Time) bool {
-	if l.off(key) {
+	if key == "" || l.off() {
 		return true
 	}
 	l.mu.Lock()
@@ -86,13 +87,17 @@ func (l *Limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
 // Origin is what an address counts as: without its port, and of IPv6 the 64
 // bits that one customer gets, since the rest is his to choose.
 func Origin(address string) string {
-	a, err := netip.ParseAddr(address)
-	if err != nil {
-		ap, err := netip.ParseAddrPort(address)
-		if err != nil {
-			return address
-		}
+	var a netip.Addr
+	var err error
+	if strings.HasPrefix(address, "[") || strings.Count(address, ":") == 1 {
+		var ap netip.AddrPort
+		ap, err = netip.ParseAddrPort(address)
 		a = ap.Addr()
+	} else {
+		a, err = netip.ParseAddr(address)
+	}
+	if err != nil {
+		return address
 	}
 	a = a.Unmap().WithZone("")
 	if a.Is6() {

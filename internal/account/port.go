@@ -59,8 +59,6 @@ type Tx interface {
 	AddLogin(ctx context.Context, l Login, hash []byte) error
 	MoveLogin(ctx context.Context, id uint64, seen, expires time.Time) error
 	DropLogin(ctx context.Context, id uint64) (was bool, err error)
-	// SpendCode keeps the hash of a code; fresh is false where it was kept before.
-	SpendCode(ctx context.Context, hash []byte, expires time.Time) (fresh bool, err error)
 	// SetTicket gives a login its one ticket, instead of the one before.
 	// DropTicket leaves it without.
 	SetTicket(ctx context.Context, t Ticket, hash []byte) error
@@ -69,8 +67,8 @@ type Tx interface {
 	SetMailCode(ctx context.Context, key string, c MailCode) error
 	AddToGroup(ctx context.Context, key, name string, user uint64) error
 	RemoveFromGroup(ctx context.Context, key string, user uint64) error
-	// Sweep removes codes and logins that expired before, at most limit of
-	// each; mailed codes a day later, so that who comes late is told so.
+	// Sweep removes logins that expired before, at most limit; mailed codes a
+	// day later, so that who comes late is told so.
 	Sweep(ctx context.Context, before time.Time, limit int) error
 }
 

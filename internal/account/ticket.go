@@ -40,7 +40,8 @@ func TicketCredential(id uint64) string { return "ticket/" + strconv.FormatUint(
 func (s *Service) OpenTicket(ctx context.Context, l Login, alone bool) (string, Ticket, error) {
 	secret, ticket := rand.Text(), Ticket{Login: l.ID}
 	err := s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if _, _, err := s.live(t.Login(background, l.ID)); err != nil {
+		u, l, err := s.live(t.Login(background, l.ID))
+		if err != nil {
 			return nil, err
 		}
 		old, err := t.TicketsOf(background, l.User)
@@ -74,7 +75,12 @@ func (s *Service) OpenTicket(ctx context.Context, l Login, alone bool) (string, 
 		if ticket.Start = ticket.Head; had {
 			ticket.Start = last.Start
 		}
-		return ms, t.SetTicket(background, ticket, hashOf(secret))
+		if err := t.SetTicket(background, ticket, hashOf(secret)); err != nil {
+			return nil, err
+		}
+		// Whoever opens a ticket comes back with it: it is known from here on.
+		tx.After(func() { s.known.opened(liveLogin{user: u, login: l, ticket: ticket, secret: digestOf(secret)}) })
+		return ms, nil
 	})
 	if err != nil {
 		return "", Ticket{}, err
@@ -91,12 +97,25 @@ func replaced(user uint64, t Ticket) (*journal.Message, error) {
 
 // TicketLogin is whose ticket a secret is. Using it makes its login live on.
 func (s *Service) TicketLogin(ctx context.Context, secret string) (User, Login, Ticket, error) {
-	u, l, t, ok, err := s.o.Store.LoginByTicket(ctx, hashOf(secret))
-	if u, l, err = s.live(u, l, ok, err); err != nil {
-		if errors.Is(err, ErrLoginEnded) {
-			err = ErrTicketInvalid
+	hash := digestOf(secret)
+	known, changes := s.known.find(s.o.Now(), func() *liveLogin { return s.known.byTicket[hash] })
+	if known == nil {
+		u, l, t, ok, err := s.o.Store.LoginByTicket(ctx, hash[:])
+		if u, l, err = s.live(u, l, ok, err); err != nil {
+			if errors.Is(err, ErrLoginEnded) {
+				err = ErrTicketInvalid
+			}
+			return User{}, Login{}, Ticket{}, err
 		}
+		known = &liveLogin{user: u, login: l, ticket: t, secret: hash}
+		s.known.keep(changes, *known)
+	}
+	u, l, err := s.live(known.user, known.login, true, nil)
+	if errors.Is(err, ErrLoginEnded) {
+		err = ErrTicketInvalid
+	}
+	if err != nil {
 		return User{}, Login{}, Ticket{}, err
 	}
-	return u, s.Touch(l), t, nil
+	return u, s.Touch(l), known.ticket, nil
 }

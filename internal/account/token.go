@@ -68,10 +68,15 @@ func (s signer) check(p *jwt.Parser, token string, into jwt.Claims) error {
 	return err
 }
 
-// hashOf is how a secret is kept. The secrets have 128 bits or more, so a
+// digest is how a secret is kept. The secrets have 128 bits or more, so a
 // plain hash cannot be guessed back, and a search by it tells nothing.
+type digest [sha256.Size]byte
+
+func digestOf(secret string) digest { return sha256.Sum256([]byte(secret)) }
+
+// hashOf is a digest as the store has it.
 func hashOf(secret string) []byte {
-	h := sha256.Sum256([]byte(secret))
+	h := digestOf(secret)
 	return h[:]
 }
 

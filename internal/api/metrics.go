@@ -79,6 +79,7 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 	}
 
 	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Places.Refused.Load()), "limit", "connections")
+	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Admission.Refused()), "limit", "connects")
 	for limit, n := range o.Accounts.Limited() {
 		count("limit_refused_total", "What a limit refused.", uint64(n), "limit", limit)
 	}

@@ -11,6 +11,7 @@ import (
 // Build builds the server of the module that the working folder is in, with
 // build tags, and returns the binary's path in folder.
 func Build(ctx context.Context, folder string, tags ...string) (string, error) {
+	tags = append(tags, ownTags...)
 	binary := filepath.Join(folder, strings.Join(append([]string{"kabar"}, tags...), "-"))
 	cmd := exec.CommandContext(ctx, "go", "build", "-tags", strings.Join(tags, ","), "-o", binary, "github.com/kabar-io/kabar/cmd/kabar")
 	if out, err := cmd.CombinedOutput(); err != nil {

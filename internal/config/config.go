@@ -12,7 +12,14 @@ type Access struct {
 	File   string   `name:"config" placeholder:"FILE" help:"The configuration file, YAML. Without it no file is read."`
 	Listen []string `name:"listen" default:"127.0.0.1:8080" form:"address" unit:"host:port" help:"Where to listen. An empty host is every address of the machine, port 0 any free port."`
 	Data   string   `name:"data" default:"./kabar-data" form:"folder" unit:"folder" help:"The folder with everything that Kabar keeps. It is made if it is missing."`
+	TLS    TLS      `embed:"" prefix:"tls-" group:"TLS"`
 	Admin  Admin    `embed:"" prefix:"admin-" group:"The administrator"`
+}
+
+// TLS holds the keys tls.*.
+type TLS struct {
+	Cert string `name:"cert" default:"" unit:"file" help:"The certificate, PEM, with those between it and the root. With it, every address of listen speaks https and wss alone. A file that changes is read again, without a restart."`
+	Key  string `name:"key" default:"" unit:"file" help:"The certificate's private key, PEM."`
 }
 
 // Admin holds the keys admin.*.
@@ -149,6 +156,8 @@ type Limit struct {
 	RefusedCodes   Rate          `name:"refused-codes" default:"600/m" help:"Refused connection codes from one address. 0: no bound."`
 	RelayHTTP      Rate          `name:"relay-http" default:"100/5s" help:"HTTP calls of one login to the relay gateway: so many at once, refilled over that time. 0: no bound."`
 	Members        int           `name:"members" default:"256" unit:"people" min:"0" max:"10000" help:"Members of a group. 0: 10,000."`
+	Connects       Rate          `name:"connects" default:"1000/s" help:"New connections of everybody: so many at once, refilled over that time. The others are told when to come back, each at a time of its own. 0: no bound."`
+	ConnectsAtOnce int           `name:"connects-at-once" default:"1000" unit:"connections" min:"0" max:"10000000" help:"How many new connections may be on their way in, however slow the disk is. 0: no bound."`
 	Connections    int           `name:"connections" default:"2000" unit:"connections" min:"0" max:"10000000" help:"Connections from one address at one time. 0: no bound."`
 }
 

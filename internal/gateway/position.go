@@ -37,6 +37,9 @@ func ParsePosition(text, epoch string) (uint64, error) {
 // WithHead completes a position of topic that cannot be served (see
 // ParsePosition) with where the topic stands. Any other error stays as it is.
 func WithHead(ctx context.Context, err error, log hub.Log, topic string) error {
+	if err == nil {
+		return nil
+	}
 	var gone *hub.GoneError
 	if !errors.As(err, &gone) {
 		return err

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"errors"
+	"hash/maphash"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,63 +18,71 @@ import (
 
 // Edge is what every gateway stands on.
 type Edge struct {
-	Hub     *hub.Hub
-	Acked   *hub.Collector
-	Epoch   string
-	Origins *Origins
-	Places  *Places
-	Log     *slog.Logger
+	Hub       *hub.Hub
+	Acked     *hub.Collector
+	Epoch     string
+	Origins   *Origins
+	Places    *Places
+	Admission *Admission // nil: everybody is let in at once
+	Log       *slog.Logger
 }
 
 // Socket is a WebSocket as a session of the hub. A dialect's own connection
-// embeds it and adds OnMessage.
+// embeds it and adds OnMessage. Its pongs move nobody's position, where the
+// dialect's OnPong does not Acknowledge.
 type Socket struct {
 	hub.Session
-	edge   *Edge
-	owner  string         // whose acknowledged position its pongs move, "" for nobody's
-	more   []*hub.Session // beside the one above, static once the upgrade is accepted
-	closed func()         // undoes what the upgrade took
+	edge *Edge
+	more *more // static once the upgrade is accepted; nil for most
 }
 
-// Open subscribes the socket on its connection; owner is whose position its
-// pongs move. The session's fields are set before.
-func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, owner string, from hub.Start) error {
-	s.edge, s.owner, s.Conn = e, owner, c
-	release, err := e.Places.Take(c.RemoteAddr())
-	if err != nil {
+// more is a session beside the socket's own.
+type more struct {
+	session *hub.Session
+	next    *more
+}
+
+// Open subscribes the socket on its connection. The session's fields are set
+// before.
+func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, from hub.Start) error {
+	s.edge, s.Conn = e, c
+	if err := e.Places.Take(c.RemoteAddr()); err != nil {
 		return err
 	}
 	if err := e.Hub.Subscribe(ctx, &s.Session, from); err != nil {
-		release()
+		e.Places.Release(c.RemoteAddr())
 		return err
 	}
-	s.closed = release
 	return nil
 }
 
 // Hear lets an open socket hear one more topic, on s.Conn or, where that is
 // nil, on its own connection. It is for the upgrade. Where it fails, the socket
 // hears nothing any more.
-func (s *Socket) Hear(ctx context.Context, more *hub.Session, from hub.Start) error {
-	if more.Conn == nil {
-		more.Conn = s.Conn
+func (s *Socket) Hear(ctx context.Context, session *hub.Session, from hub.Start) error {
+	if session.Conn == nil {
+		session.Conn = s.Conn
 	}
-	more.Inside = true // the client is counted already
-	if err := s.edge.Hub.Subscribe(ctx, more, from); err != nil {
+	session.Inside = true // the client is counted already
+	if err := s.edge.Hub.Subscribe(ctx, session, from); err != nil {
 		s.leave()
 		return err
 	}
-	s.more = append(s.more, more)
+	s.more = &more{session, s.more}
 	return nil
 }
 
-// leave takes the sessions out, and undoes what the upgrade took.
+// leave takes the sessions out, and gives back the place that the upgrade took.
 func (s *Socket) leave() {
-	s.edge.Hub.Unsubscribe(&s.Session)
-	for _, m := range s.more {
-		s.edge.Hub.Unsubscribe(m)
+	if !s.edge.Hub.Unsubscribe(&s.Session) {
+		return
 	}
-	s.closed()
+	for m := s.more; m != nil; m = m.next {
+		s.edge.Hub.Unsubscribe(m.session)
+	}
+	if c, ok := s.Conn.(*ws.Conn); ok {
+		s.edge.Places.Release(c.RemoteAddr())
+	}
 }
 
 // Ping is the position that the peer will have when it answers.
@@ -81,24 +90,25 @@ func (s *Socket) Ping(_ *ws.Conn, dst []byte) []byte {
 	return AppendPosition(dst, s.edge.Epoch, s.Position())
 }
 
-// OnPong proves that the peer has everything up to the position it brings back.
-func (s *Socket) OnPong(_ *ws.Conn, p []byte) {
-	if s.owner == "" {
-		return
-	}
+// OnPong is of no use to anybody.
+func (s *Socket) OnPong(*ws.Conn, []byte) {}
+
+// Acknowledge moves owner's position to the one that a pong brings back: it
+// proves that the peer has everything up to there.
+func (s *Socket) Acknowledge(owner string, p []byte) {
 	seq, err := ParsePosition(string(p), s.edge.Epoch)
 	if err != nil || seq > s.Position() {
 		return // not one of our pings
 	}
-	s.edge.Acked.Acked(hub.Acked{Owner: s.owner, Topic: s.Topic, Seq: seq})
+	s.edge.Acked.Acked(hub.Acked{Owner: owner, Topic: s.Topic, Seq: seq})
 }
 
 // OnDrain lets the sessions that wait for the connection go on.
 func (s *Socket) OnDrain(*ws.Conn) {
 	s.Drained()
-	for _, m := range s.more {
-		if m.Conn == s.Conn {
-			m.Drained()
+	for m := s.more; m != nil; m = m.next {
+		if m.session.Conn == s.Conn {
+			m.session.Drained()
 		}
 	}
 }
@@ -143,50 +153,59 @@ type Places struct {
 	Refused atomic.Int64
 
 	mu    sync.Mutex
-	taken map[string]int // guarded by mu; by address
+	taken map[uint64]int32 // guarded by mu; by a hash of the address: there may be as many as connections
 }
 
-// Take takes a place for the peer at host:port; release gives it back, once.
-func (p *Places) Take(remote string) (release func(), err error) {
+var placesSeed = maphash.MakeSeed()
+
+// Take takes a place for the peer at host:port, until Release.
+func (p *Places) Take(remote string) error {
 	if p.Most <= 0 {
-		return func() {}, nil
+		return nil
 	}
-	host := account.Origin(remote)
+	host := maphash.String(placesSeed, account.Origin(remote))
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.taken == nil {
-		p.taken = map[string]int{}
+		p.taken = map[uint64]int32{}
 	}
-	if p.taken[host] >= p.Most {
+	if int(p.taken[host]) >= p.Most {
 		p.Refused.Add(1)
-		return nil, status.Errorf(status.TooMany, "TOO_MANY_CONNECTIONS", "too many connections from this address; close some, or try again later")
+		return status.Errorf(status.TooMany, "TOO_MANY_CONNECTIONS", "too many connections from this address; close some, or try again later")
 	}
 	p.taken[host]++
-	return sync.OnceFunc(func() {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.taken[host]--; p.taken[host] <= 0 {
-			delete(p.taken, host)
-		}
-	}), nil
+	return nil
+}
+
+// Release gives a place back that Take gave: once.
+func (p *Places) Release(remote string) {
+	if p.Most <= 0 {
+		return
+	}
+	host := maphash.String(placesSeed, account.Origin(remote))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.taken[host]--; p.taken[host] <= 0 {
+		delete(p.taken, host)
+	}
 }
 
 // ConnState is the hook of an http.Server that counts its connections, until
 // they are upgraded: one over the bound is closed at once.
 func (p *Places) ConnState() func(net.Conn, http.ConnState) {
-	var held sync.Map // net.Conn → release
+	var held sync.Map // net.Conn → its address
 	return func(c net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			release, err := p.Take(c.RemoteAddr().String())
-			if err != nil {
+			remote := c.RemoteAddr().String()
+			if p.Take(remote) != nil {
 				_ = c.Close()
 				return
 			}
-			held.Store(c, release)
+			held.Store(c, remote)
 		case http.StateClosed, http.StateHijacked:
-			if release, ok := held.LoadAndDelete(c); ok {
-				release.(func())()
+			if remote, ok := held.LoadAndDelete(c); ok {
+				p.Release(remote.(string))
 			}
 		default:
 		}

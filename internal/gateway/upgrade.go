@@ -12,33 +12,19 @@ import (
 
 // IsUpgrade says whether a request asks for a WebSocket.
 func IsUpgrade(r *http.Request) bool {
-	for _, v := range r.Header.Values("Upgrade") {
-		for part := range strings.SplitSeq(v, ",") {
-			if strings.EqualFold(strings.TrimSpace(part), "websocket") {
-				return true
-			}
-		}
-	}
-	return false
+	return ws.IsUpgrade(r.Header.Values("Upgrade"))
 }
 
 // Upgrades brings requests for a WebSocket to server: find gives the path's
 // acceptor, nil for none. Everything else goes to next.
 func Upgrades(server *ws.Server, find func(path string) ws.Acceptor, next http.Handler) http.Handler {
+	accept := route(find)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !IsUpgrade(r) {
-			next.ServeHTTP(w, r)
+		if IsUpgrade(r) {
+			upgrade(server, w, r, accept)
 			return
 		}
-		accept := find(r.URL.Path)
-		if accept == nil {
-			accept = func(r *ws.Request, _ *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
-				return nil, nil, Refuse(r, status.Errorf(status.NotFound, "", "no WebSocket endpoint is at %s", r.Path), JSON(map[string]any{
-					"code": 404, "error": "Not Found", "message": "no WebSocket endpoint is at this path",
-				}))
-			}
-		}
-		upgrade(server, w, r, accept)
+		next.ServeHTTP(w, r)
 	})
 }
 
@@ -74,7 +60,7 @@ func Refuse(r *ws.Request, err error, body Body) *ws.Refusal {
 	e := status.Of(err)
 	f := &ws.Refusal{
 		Status: e.HTTP(), Body: body.Bytes, Header: textproto.MIMEHeader{"Content-Type": {body.Type}},
-		AsClose: r.Query().Get("close_reason") == "1", Code: e.Close(), Reason: e.Message,
+		AsClose: closes(r), Code: e.Close(), Reason: e.Message,
 	}
 	if e.Code == status.TooMany {
 		f.Header.Set("Retry-After", "10")
@@ -82,6 +68,9 @@ func Refuse(r *ws.Request, err error, body Body) *ws.Refusal {
 	}
 	return f
 }
+
+// closes says whether a refusal is to be a close code.
+func closes(r *ws.Request) bool { return r.RawQuery != "" && r.Query().Get("close_reason") == "1" }
 
 // RetryAfter is the time in a close reason that says when to come back.
 func RetryAfter(reason string) (ms int, ok bool) {

@@ -15,13 +15,22 @@ const (
 	pageBytes    = 64 << 10
 )
 
+// task is one page to read: for a session that catches up, or for a shard that
+// missed something of a topic.
+type task struct {
+	session *Session // nil where it is for a shard
+	shard   *shard
+	topic   string
+	after   uint64
+}
+
 // backlog is what waits to be read from the log. It is as long as there are
 // sessions and topics at the most.
 type backlog struct {
 	mu   sync.Mutex
 	more *sync.Cond
-	jobs []func(context.Context) // guarded by mu
-	done bool                    // guarded by mu
+	jobs []task // guarded by mu
+	done bool   // guarded by mu
 }
 
 func newBacklog() *backlog {
@@ -30,7 +39,7 @@ func newBacklog() *backlog {
 	return b
 }
 
-func (b *backlog) push(job func(context.Context)) {
+func (b *backlog) push(job task) {
 	b.mu.Lock()
 	b.jobs = append(b.jobs, job)
 	b.mu.Unlock()
@@ -38,7 +47,7 @@ func (b *backlog) push(job func(context.Context)) {
 }
 
 // run carries jobs out until ctx ends; several may run it.
-func (b *backlog) run(ctx context.Context) {
+func (b *backlog) run(ctx context.Context, do func(context.Context, task)) {
 	defer context.AfterFunc(ctx, func() {
 		b.mu.Lock()
 		b.done = true
@@ -55,16 +64,29 @@ func (b *backlog) run(ctx context.Context) {
 			return
 		}
 		job := b.jobs[0]
-		b.jobs[0] = nil
+		b.jobs[0] = task{}
 		b.jobs = b.jobs[1:]
 		b.mu.Unlock()
-		job(ctx)
+		do(ctx, job)
 	}
 }
 
 // read gives a session that catches up its next turn.
-func (h *Hub) read(s *Session) {
-	h.work.push(func(ctx context.Context) { h.turn(ctx, s) })
+func (h *Hub) read(s *Session) { h.work.push(task{session: s}) }
+
+// fetch reads what a topic's shard missed, and brings it there.
+func (h *Hub) fetch(sh *shard, topic string, after uint64) {
+	h.counts.behind.Add(1)
+	h.work.push(task{shard: sh, topic: topic, after: after})
+}
+
+func (h *Hub) do(ctx context.Context, t task) {
+	if t.session != nil {
+		h.turn(ctx, t.session)
+		return
+	}
+	ms, err := h.page(ctx, t.topic, t.after)
+	t.shard.box.put(item{op: opDo, command: func(sh *shard) { sh.fetched(t.topic, ms, err) }})
 }
 
 // page is what follows seq in topic: from the ring where it reaches back that
@@ -79,11 +101,11 @@ func (h *Hub) page(ctx context.Context, topic string, seq uint64) ([]*journal.Me
 // turn reads one page for a session and hands it over. At the end of what
 // there is it asks the shard whether that is the present.
 func (h *Hub) turn(ctx context.Context, s *Session) {
-	if s.closed.Load() {
+	if s.closed() {
 		return
 	}
-	if s.Skip && s.slow.Load() {
-		s.shard.box.put(item{command: func(sh *shard) { sh.skip(s) }})
+	if s.Skip && s.slow {
+		s.shard.box.put(item{op: opSkip, session: s})
 		return
 	}
 	ms, err := h.page(ctx, s.Topic, s.pos.Load())
@@ -104,14 +126,5 @@ func (h *Hub) turn(ctx context.Context, s *Session) {
 		h.read(s)
 		return
 	}
-	s.shard.box.put(item{command: func(sh *shard) { sh.arrive(s) }})
-}
-
-// fetch reads what a topic's shard missed, and brings it there.
-func (h *Hub) fetch(sh *shard, topic string, after uint64) {
-	h.counts.behind.Add(1)
-	h.work.push(func(ctx context.Context) {
-		ms, err := h.page(ctx, topic, after)
-		sh.box.put(item{command: func(sh *shard) { sh.fetched(topic, ms, err) }})
-	})
+	s.shard.box.put(item{op: opArrive, session: s})
 }

@@ -27,17 +27,19 @@ type credentials struct {
 	ended atomic.Int64
 
 	mu      sync.Mutex
-	holders map[string]map[*Session]struct{} // guarded by mu
-	loose   map[*Session]struct{}            // guarded by mu: those that rest on nothing
-	over    map[string]time.Time             // guarded by mu: when a credential ended
-	until   map[*Session]struct{}            // guarded by mu: those that have an end
-	closing bool                             // guarded by mu: nobody comes any more
+	holders map[Credential]*Session              // guarded by mu: the first session of each, mostly the only one
+	others  map[Credential]map[*Session]struct{} // guarded by mu: the rest
+	loose   map[*Session]struct{}                // guarded by mu: those that rest on nothing
+	over    map[Credential]time.Time             // guarded by mu: when a credential ended
+	until   map[*Session]struct{}                // guarded by mu: those that have an end
+	closing bool                                 // guarded by mu: nobody comes any more
 }
 
 func (c *credentials) init() {
-	c.holders = map[string]map[*Session]struct{}{}
+	c.holders = map[Credential]*Session{}
+	c.others = map[Credential]map[*Session]struct{}{}
 	c.loose = map[*Session]struct{}{}
-	c.over = map[string]time.Time{}
+	c.over = map[Credential]time.Time{}
 	c.until = map[*Session]struct{}{}
 }
 
@@ -49,32 +51,34 @@ func (c *credentials) add(s *Session) error {
 	}
 	names := s.credentials()
 	for _, name := range names {
-		if _, over := c.over[name]; over && name != "" {
+		if _, over := c.over[name]; over && name != 0 {
 			return ErrEnded
 		}
 	}
 	for _, name := range names {
-		if name == "" {
+		if name == 0 {
 			continue
 		}
-		set := c.holders[name]
-		if set == nil {
-			set = map[*Session]struct{}{}
-			c.holders[name] = set
+		if c.holders[name] == nil {
+			c.holders[name] = s
+			continue
 		}
-		set[s] = struct{}{}
+		if c.others[name] == nil {
+			c.others[name] = map[*Session]struct{}{}
+		}
+		c.others[name][s] = struct{}{}
 	}
-	if names == [2]string{} {
+	if names == [2]Credential{} {
 		c.loose[s] = struct{}{}
 	}
-	if !s.Until.IsZero() {
+	if s.Until != 0 {
 		c.until[s] = struct{}{}
 	}
 	return nil
 }
 
-// credentials are the names of what the session rests on, "" for none.
-func (s *Session) credentials() [2]string { return [2]string{s.Credential, s.Ticket} }
+// credentials are what the session rests on, 0 for nothing.
+func (s *Session) credentials() [2]Credential { return [2]Credential{s.Credential, s.Ticket} }
 
 func (c *credentials) remove(s *Session) {
 	c.mu.Lock()
@@ -82,10 +86,12 @@ func (c *credentials) remove(s *Session) {
 	delete(c.loose, s)
 	delete(c.until, s)
 	for _, name := range s.credentials() {
-		if set := c.holders[name]; set != nil {
+		if c.holders[name] == s {
+			delete(c.holders, name)
+		} else if set := c.others[name]; set != nil {
 			delete(set, s)
 			if len(set) == 0 {
-				delete(c.holders, name)
+				delete(c.others, name)
 			}
 		}
 	}
@@ -94,9 +100,10 @@ func (c *credentials) remove(s *Session) {
 // end closes the sessions that rest on what m ends, and refuses new ones.
 func (c *credentials) end(m *journal.Message) {
 	c.mu.Lock()
-	c.over[m.Ends] = time.Now()
-	closing := make([]*Session, 0, len(c.holders[m.Ends]))
-	for s := range c.holders[m.Ends] {
+	name := CredentialOf(m.Ends)
+	c.over[name] = time.Now()
+	closing := slices.Collect(maps.Keys(c.others[name]))
+	if s := c.holders[name]; s != nil {
 		closing = append(closing, s)
 	}
 	c.mu.Unlock()
@@ -127,7 +134,7 @@ func (c *credentials) expired(now time.Time) (closing []*Session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for s := range c.until {
-		if now.After(s.Until) {
+		if now.UnixMilli() > s.Until {
 			closing = append(closing, s)
 			delete(c.until, s)
 		}
@@ -146,7 +153,10 @@ func (c *credentials) close() []*Session {
 	defer c.mu.Unlock()
 	c.closing = true
 	all := maps.Clone(c.loose)
-	for _, set := range c.holders {
+	for _, s := range c.holders {
+		all[s] = struct{}{}
+	}
+	for _, set := range c.others {
 		maps.Copy(all, set)
 	}
 	return slices.Collect(maps.Keys(all))

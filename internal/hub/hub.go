@@ -47,6 +47,7 @@ type Hub struct {
 	work   *backlog
 	creds  credentials
 	counts counts
+	crowd  int // static: a group of that many sessions is sent to by all shards
 }
 
 // counts are the hub's counters.
@@ -91,7 +92,7 @@ func New(log Log, o Options) *Hub {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	h := &Hub{o: o, log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog()}
+	h := &Hub{o: o, log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog(), crowd: crowdSessions}
 	h.creds.init()
 	for range o.Shards {
 		h.shards = append(h.shards, newShard(h))
@@ -107,7 +108,7 @@ func (h *Hub) Run(ctx context.Context) error {
 		wg.Go(func() { s.run(ctx) })
 	}
 	for range h.o.Readers {
-		wg.Go(func() { h.work.run(ctx) })
+		wg.Go(func() { h.work.run(ctx, h.do) })
 	}
 	wg.Go(func() { h.creds.expire(ctx) })
 	wg.Wait()
@@ -122,16 +123,9 @@ func (h *Hub) shardOf(topic string) *shard {
 // sessions whose credential ends with them. It does not wait.
 func (h *Hub) Publish(ms []*journal.Message) {
 	h.ring.add(ms)
-	per := make([][]item, len(h.shards))
 	for _, m := range ms {
 		for _, e := range m.Entries {
-			i := maphash.String(h.seed, e.Topic) % uint64(len(h.shards))
-			per[i] = append(per[i], item{topic: e.Topic, seq: e.Seq, message: m})
-		}
-	}
-	for i, items := range per {
-		if len(items) > 0 {
-			h.shards[i].box.put(items...)
+			h.shardOf(e.Topic).box.put(item{topic: e.Topic, seq: e.Seq, message: m})
 		}
 	}
 	for _, m := range ms {
@@ -146,7 +140,17 @@ func (h *Hub) Publish(ms []*journal.Message) {
 // shard on. then, where it is not nil, gets how many sessions were told
 // something in their dialect; it is called once, soon, and must not wait.
 func (h *Hub) Tell(topic string, m *journal.Message, then func(heard int)) {
-	if !h.shardOf(topic).box.put(item{topic: topic, message: m, then: then}) && then != nil {
+	it := item{topic: topic, message: m}
+	if then != nil {
+		it.command = func(sh *shard) {
+			n := 0
+			if t := sh.topics[topic]; t != nil {
+				n = t.tell(m, true)
+			}
+			then(n)
+		}
+	}
+	if !h.shardOf(topic).box.put(it) && then != nil {
 		then(0)
 	}
 }
@@ -194,10 +198,10 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error)
 	s.shard = h.shardOf(s.Topic)
 	// From here on the shard hears of the topic: what is said between reading
 	// its head and joining it would be nobody's otherwise.
-	s.shard.box.put(item{command: func(sh *shard) { sh.hold(s.Topic) }})
+	s.shard.box.put(item{op: opHold, session: s})
 	defer func() {
 		if err != nil {
-			s.shard.box.put(item{command: func(sh *shard) { sh.release(s.Topic) }})
+			s.shard.box.put(item{op: opRelease, session: s})
 		}
 	}()
 	head, err := h.log.Head(ctx, s.Topic)
@@ -213,7 +217,7 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error)
 		return err
 	}
 	h.count(s, 1)
-	s.shard.box.put(item{command: func(sh *shard) { sh.subscribe(s, head) }})
+	s.shard.box.put(item{op: opSubscribe, session: s, seq: head})
 	return nil
 }
 
@@ -236,14 +240,16 @@ func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
 	}
 }
 
-// Unsubscribe takes the session out. It may be called more than once.
-func (h *Hub) Unsubscribe(s *Session) {
-	if s.closed.Swap(true) {
-		return
+// Unsubscribe takes the session out. It may be called more than once; the first
+// one returns true.
+func (h *Hub) Unsubscribe(s *Session) bool {
+	if s.flags.Or(closed)&closed != 0 {
+		return false
 	}
 	h.count(s, -1)
 	h.creds.remove(s)
-	s.shard.box.put(item{command: func(sh *shard) { sh.unsubscribe(s) }})
+	s.shard.box.put(item{op: opUnsubscribe, session: s})
+	return true
 }
 
 // count keeps the number of connected clients.

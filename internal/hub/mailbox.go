@@ -6,14 +6,28 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
-// item is one thing for a shard to do: a message at its place in a topic, or
-// a command.
+// op is what an item asks of its shard.
+type op byte
+
+const (
+	opHear        op = iota // a message at its place in topic, told where seq is 0
+	opHold                  // session is about to join its topic
+	opRelease               // and does not
+	opSubscribe             // and does; seq is where the log stood after the hold
+	opUnsubscribe           // session has gone
+	opArrive                // session has read to its position
+	opSkip                  // session is too slow, and loses what it missed
+	opDo                    // command
+)
+
+// item is one thing for a shard to do.
 type item struct {
 	topic   string
 	seq     uint64
 	message *journal.Message
-	command func(*shard)
-	then    func(heard int) // of a message that is told; nil: nobody asks
+	session *Session
+	command func(*shard) // where it is given with a message, it takes the message's place
+	op      op
 }
 
 // mailbox is a shard's queue. Commands always enter; messages that find it
@@ -28,40 +42,43 @@ type mailbox struct {
 	behind map[string]uint64 // guarded by mu: the newest seq dropped of each topic
 }
 
+// maxSpare is how many items the array may have that a shard keeps for the next ones.
+const maxSpare = 4096
+
 func newMailbox(most int) *mailbox {
 	return &mailbox{wake: make(chan struct{}, 1), most: most}
 }
 
-// put adds items; false where a message among them was dropped.
-func (b *mailbox) put(its ...item) bool {
-	all := true
+// put adds an item; false where it is a message and was dropped.
+func (b *mailbox) put(it item) bool {
 	b.mu.Lock()
-	for _, it := range its {
-		if it.message != nil {
-			if b.count >= b.most || it.seq == 0 && b.count >= b.most/2 { // what is told must not crowd out what is kept
-				if it.seq > 0 {
-					if b.behind == nil {
-						b.behind = map[string]uint64{}
-					}
-					b.behind[it.topic] = it.seq
+	if it.message != nil {
+		if b.count >= b.most || it.seq == 0 && b.count >= b.most/2 { // what is told must not crowd out what is kept
+			if it.seq > 0 {
+				if b.behind == nil {
+					b.behind = map[string]uint64{}
 				}
-				all = false
-				continue
+				b.behind[it.topic] = it.seq
 			}
-			b.count++
+			b.mu.Unlock()
+			return false
 		}
-		b.items = append(b.items, it)
+		b.count++
 	}
+	b.items = append(b.items, it)
+	first := len(b.items) == 1
 	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
+	if first { // whoever put the first has woken the shard, which takes all
+		signal(b.wake)
 	}
-	return all
+	return true
 }
 
 // take empties the box into spare.
 func (b *mailbox) take(spare []item) (items []item, behind map[string]uint64) {
+	if cap(spare) > maxSpare {
+		spare = nil
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	items, behind = b.items, b.behind

@@ -111,23 +111,9 @@ func (p *people) some(names map[string]string) Here {
 	return h
 }
 
-// each calls f for every session of the topic.
-func (t *topic) each(f func(*Session)) {
-	for s := range t.lagging {
-		f(s)
-	}
-	for _, g := range t.groups {
-		for _, s := range g.sessions {
-			if s != nil {
-				f(s)
-			}
-		}
-	}
-}
-
 func (t *topic) count() *people {
 	p := &people{sessions: map[string]int{}, names: map[string]string{}, joined: map[string]string{}, left: map[string]string{}}
-	t.each(p.add)
+	t.each(func(s *Session, _ *group) { p.add(s) })
 	clear(p.joined)
 	p.count = p.total()
 	return p
@@ -177,7 +163,7 @@ func (t *topic) changed() {
 	if p := t.people; p.timer == nil {
 		sh, name := t.shard, t.name
 		p.timer = time.AfterFunc(sh.hub.o.Settle, func() {
-			sh.box.put(item{command: func(sh *shard) {
+			sh.box.put(item{op: opDo, command: func(sh *shard) {
 				if t := sh.topics[name]; t != nil && t.people == p {
 					t.announce()
 				}
@@ -207,7 +193,7 @@ func (t *topic) announce() {
 // Presence is who hears topic at the moment, on this node.
 func (h *Hub) Presence(ctx context.Context, name string) (Here, error) {
 	reply := make(chan Here, 1)
-	h.shardOf(name).box.put(item{command: func(sh *shard) {
+	h.shardOf(name).box.put(item{op: opDo, command: func(sh *shard) {
 		if t := sh.topics[name]; t != nil {
 			reply <- t.count().here()
 		} else {

@@ -70,8 +70,9 @@ func (r *ring) add(ms []*journal.Message) {
 		}
 	}
 	if r.gone > 1024 && r.gone > len(r.order)/2 {
-		r.order = append([]held(nil), r.order[r.gone:]...)
-		r.gone = 0
+		n := copy(r.order, r.order[r.gone:])
+		clear(r.order[n:])
+		r.order, r.gone = r.order[:n], 0
 	}
 }
 

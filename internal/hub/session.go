@@ -1,52 +1,80 @@
 package hub
 
 import (
+	"hash/maphash"
 	"sync/atomic"
-	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
 // Session is one client's hearing of one topic. Its exported fields are set
-// before Subscribe and never after.
+// before Subscribe and never after. There are as many as there are clients:
+// size_test.go counts its bytes.
 type Session struct {
 	Conn       Conn
 	Format     Format
 	Topic      string
-	User       uint64    // 0: nobody
-	Name       string    // under which presence knows it, "" for no name
-	Key        uint64    // does not hear messages with this Except; 0: hears all
-	Credential string    // closed when a message Ends it (see Ender); "": rests on none
-	Ticket     string    // a second one that it rests on; "": none
-	Until      time.Time // closed with 4001 then; zero: never
-	Presence   bool      // hears who is here, who joined and who left
-	Inside     bool      // is the server's own, and no connected client: it is not counted
-	Skip       bool      // when too slow, loses what it missed instead of catching up
+	Name       string     // under which presence knows it, "" for no name
+	User       uint64     // 0: nobody
+	Key        uint64     // does not hear messages with this Except; 0: hears all
+	Credential Credential // closed when a message Ends it (see Ender); 0: rests on none
+	Ticket     Credential // a second one that it rests on; 0: none
+	Until      int64      // closed with 4001 then, in Unix milliseconds; 0: never
+	Presence   bool       // hears who is here, who joined and who left
+	Inside     bool       // is the server's own, and no connected client: it is not counted
+	Skip       bool       // when too slow, loses what it missed instead of catching up
 
-	shard   *shard
-	group   atomic.Pointer[group] // set while live; changed by the shard
-	pos     atomic.Uint64         // changed by the shard while live, by the reader while catching up
-	state   atomic.Int32
-	drained atomic.Bool
-	closed  atomic.Bool
-	slow    atomic.Bool // fell back from live
-	place   place       // while live; owned by the shard
+	slow  bool          // fell back from live; changed by the shard, read by who reads for it
+	index int32         // where in its group it is while live (see topic.place); owned by the shard
+	flags atomic.Uint32 // its state, and what others say of it
+	shard *shard
+	group atomic.Pointer[group] // set while live; changed by the shard
+	pos   atomic.Uint64         // changed by the shard while live, by the reader while catching up
 }
 
-// place is where a session is among the live ones of its topic.
-type place struct {
-	index int    // in group.sessions
-	told  uint64 // of what its topic told, it was sent this much before it was live
+// Credential names what sessions rest on, in eight bytes each: a hash of the
+// name, 0 for none. That two names among a million are the same one has a
+// chance of 1 in 30 million; a session would then end with another's login,
+// and nothing be said to anybody who may not hear it.
+type Credential uint64
+
+var credentialSeed = maphash.MakeSeed()
+
+// CredentialOf is the credential of a name, such as "login/4"; "" is none.
+func CredentialOf(name string) Credential {
+	if name == "" {
+		return 0
+	}
+	return max(1, Credential(maphash.String(credentialSeed, name)))
 }
 
 // A session is live, or it is catching up: reading, or waiting for its
 // connection to have room.
 const (
-	reading int32 = iota
+	reading uint32 = iota // without a bit
 	waiting
 	live
+	stateBits uint32 = 3
 )
+
+// What others say of a session, beside its state.
+const (
+	drained uint32 = 4 << iota // its connection has room again
+	closed                     // it has gone
+)
+
+// become gives the session another state.
+func (s *Session) become(state uint32) {
+	for {
+		old := s.flags.Load()
+		if s.flags.CompareAndSwap(old, old&^stateBits|state) {
+			return
+		}
+	}
+}
+
+func (s *Session) closed() bool { return s.flags.Load()&closed != 0 }
 
 // Position is up to which seq of its topic everything was handed to the
 // connection.
@@ -66,24 +94,29 @@ func (s *Session) Position() uint64 {
 
 // Drained says that the connection has room again after it refused.
 func (s *Session) Drained() {
-	s.drained.Store(true)
+	s.flags.Or(drained)
 	s.resume()
 }
 
+// resume lets a session read on that waits for room and has it.
 func (s *Session) resume() {
-	if s.state.CompareAndSwap(waiting, reading) {
-		s.drained.Store(false)
-		s.shard.hub.read(s)
+	for {
+		old := s.flags.Load()
+		if old&stateBits != waiting || old&drained == 0 {
+			return
+		}
+		if s.flags.CompareAndSwap(old, old&^(stateBits|drained)) { // and so it is reading
+			s.shard.hub.read(s)
+			return
+		}
 	}
 }
 
 // wait parks a session whose connection refused, until Drained. The room may
 // have come between the refusal and here.
 func (s *Session) wait() {
-	s.state.Store(waiting)
-	if s.drained.Load() {
-		s.resume()
-	}
+	s.become(waiting)
+	s.resume()
 }
 
 // tell hands over one message that is not kept; false where there is no room.
@@ -91,6 +124,9 @@ func (s *Session) tell(m *journal.Message) bool {
 	frame := s.Format.Append(nil, m, 0)
 	return len(frame) == 0 || s.Conn.Send(frame)
 }
+
+// excepted says that a message is not for this session.
+func (s *Session) excepted(m *journal.Message) bool { return m.Except != 0 && m.Except == s.Key }
 
 // bye closes the connection of a session whose credential m ended.
 func (s *Session) bye(m *journal.Message) {
@@ -113,7 +149,7 @@ func (s *Session) encode(dst []byte, ms []*journal.Message, limit int) (frames [
 		if seq <= last {
 			continue
 		}
-		if m.Except == 0 || m.Except != s.Key {
+		if !s.excepted(m) {
 			dst = s.Format.Append(dst, m, seq)
 		}
 		last = seq

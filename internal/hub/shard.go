@@ -16,7 +16,7 @@ const (
 	jobBytes      = 64 << 10
 
 	maxPending = 4096 // messages of a topic that wait for their delivery; more are read from the log when their turn comes
-	maxLent    = 8    // buffers that a shard keeps for the next jobs
+	maxLent    = 8    // what a shard keeps for the next deliveries
 )
 
 // shard is one goroutine that owns some of the topics.
@@ -29,7 +29,7 @@ type shard struct {
 	active []*topic // those with something to deliver
 	spare  []item
 	frames [][]byte // reused for sessions that get less than their group
-	lent   []buffers
+	lent   []*delivery
 }
 
 func newShard(h *Hub) *shard {
@@ -49,52 +49,84 @@ func (sh *shard) run(ctx context.Context) {
 		} else if ctx.Err() != nil {
 			return
 		}
-		items, behind := sh.box.take(sh.spare)
-		for i := range items {
-			if c := items[i].command; c != nil {
-				c(sh)
-			} else {
-				sh.hear(&items[i])
-			}
-			items[i] = item{}
+		sh.turn()
+	}
+}
+
+// turn does what is in the mailbox, and delivers a slice of each active topic.
+func (sh *shard) turn() {
+	items, behind := sh.box.take(sh.spare)
+	for i := range items {
+		sh.do(&items[i])
+		items[i] = item{}
+	}
+	sh.spare = items
+	for name, seq := range behind {
+		if t := sh.topics[name]; t != nil {
+			t.miss(seq)
 		}
-		sh.spare = items
-		for name, seq := range behind {
-			if t := sh.topics[name]; t != nil {
-				t.miss(seq)
-			}
-		}
-		sh.deliver()
+	}
+	sh.deliver()
+}
+
+func (sh *shard) do(it *item) {
+	switch {
+	case it.command != nil:
+		it.command(sh)
+	case it.op == opHear:
+		sh.hear(it)
+	case it.op == opHold:
+		sh.hold(it.session.Topic)
+	case it.op == opRelease:
+		sh.release(it.session.Topic)
+	case it.op == opSubscribe:
+		sh.subscribe(it.session, it.seq)
+	case it.op == opUnsubscribe:
+		sh.unsubscribe(it.session)
+	case it.op == opArrive:
+		sh.arrive(it.session)
+	case it.op == opSkip:
+		sh.skip(it.session)
 	}
 }
 
 // hear takes a message of a topic that somebody may hear.
 func (sh *shard) hear(it *item) {
-	t, heard := sh.topics[it.topic], 0
+	t := sh.topics[it.topic]
 	switch {
 	case t == nil:
 	case it.seq > 0:
 		t.hear(it.message, it.seq)
 	default:
-		heard = t.tell(it.message, it.then != nil)
-	}
-	if it.then != nil {
-		it.then(heard)
+		t.tell(it.message, false)
 	}
 }
 
-// borrow gives a job its buffers, lend takes them back.
-func (sh *shard) borrow() (b buffers) {
-	if n := len(sh.lent); n > 0 {
-		b, sh.lent = sh.lent[n-1], sh.lent[:n-1]
+// borrow gives a topic what a delivery needs, lend takes it back.
+func (sh *shard) borrow() *delivery {
+	n := len(sh.lent)
+	if n == 0 {
+		return &delivery{}
 	}
-	return b
+	d := sh.lent[n-1]
+	sh.lent[n-1] = nil
+	sh.lent = sh.lent[:n-1]
+	return d
 }
 
-func (sh *shard) lend(b buffers) {
-	if len(sh.lent) < maxLent && cap(b.joined) <= 4*jobBytes {
-		sh.lent = append(sh.lent, b)
+func (sh *shard) lend(d *delivery) {
+	if len(sh.lent) >= maxLent {
+		return
 	}
+	if cap(d.joined) > 4*jobBytes {
+		d.joined = nil
+	}
+	if cap(d.pending) > 2*jobMessages {
+		d.pending = nil
+	}
+	clear(d.whole)
+	clear(d.frames)
+	sh.lent = append(sh.lent, d)
 }
 
 // deliver gives each active topic one slice.
@@ -114,7 +146,7 @@ func (sh *shard) deliver() {
 
 // drop forgets a topic that nobody hears.
 func (sh *shard) drop(t *topic) {
-	if t.size() == 0 && !t.active && !t.behind && t.holds == 0 && !t.occupied {
+	if t.size() == 0 && !t.active && !t.behind && t.holds == 0 && !t.occupied && t.delivery == nil {
 		t.stop()
 		delete(sh.topics, t.name)
 	}
@@ -146,15 +178,18 @@ func (sh *shard) subscribe(s *Session, head uint64) {
 		t.head, t.known = head, true
 	}
 	t.miss(head)
-	if s.closed.Load() {
+	if s.closed() {
 		return
 	}
-	t.join(s)
 	if s.pos.Load() >= t.head {
 		t.goLive(s)
-	} else {
-		sh.hub.read(s)
+		t.joined(s)
+		return
 	}
+	t.addLagging(s)
+	s.become(reading)
+	t.joined(s)
+	sh.hub.read(s)
 }
 
 func (sh *shard) unsubscribe(s *Session) {
@@ -170,7 +205,7 @@ func (sh *shard) unsubscribe(s *Session) {
 // there is more to read.
 func (sh *shard) arrive(s *Session) {
 	t := sh.topics[s.Topic]
-	if t == nil || s.closed.Load() {
+	if t == nil || s.closed() {
 		return
 	}
 	pos := s.pos.Load()
@@ -179,14 +214,15 @@ func (sh *shard) arrive(s *Session) {
 		sh.hub.read(s)
 		return
 	}
-	if s.slow.Load() && s.Presence && t.people != nil {
+	if s.slow && s.Presence && t.people != nil {
 		if !s.tell(event("presence.here", t.people.here())) { // it heard of no change meanwhile
 			s.wait()
 			return
 		}
 	}
-	s.slow.Store(false)
+	s.slow = false
 	sh.hub.counts.resumed.Add(1)
+	t.dropLagging(s)
 	t.goLive(s)
 }
 
@@ -194,7 +230,7 @@ func (sh *shard) arrive(s *Session) {
 // much that was.
 func (sh *shard) skip(s *Session) {
 	t := sh.topics[s.Topic]
-	if t == nil || s.closed.Load() {
+	if t == nil || s.closed() {
 		return
 	}
 	if lost := t.head - min(s.pos.Load(), t.head); lost > 0 {
@@ -205,7 +241,8 @@ func (sh *shard) skip(s *Session) {
 		sh.hub.counts.skipped.Add(int64(lost))
 		s.pos.Store(t.head)
 	}
-	s.slow.Store(false)
+	s.slow = false
+	t.dropLagging(s)
 	t.goLive(s)
 }
 

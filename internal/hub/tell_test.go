@@ -80,15 +80,15 @@ func (bye) End(m *journal.Message) ([]byte, uint16, string) {
 
 func TestASessionEndsWithEitherOfTheTwoItRestsOn(t *testing.T) {
 	h, _ := setup(t, hub.Options{})
-	one := join(t, h, &hub.Session{Topic: "a", Credential: "login/1", Ticket: "ticket/1", Format: bye{}}, hub.Now())
-	two := join(t, h, &hub.Session{Topic: "a", Credential: "login/1", Ticket: "ticket/2"}, hub.Now())
+	one := join(t, h, &hub.Session{Topic: "a", Credential: hub.CredentialOf("login/1"), Ticket: hub.CredentialOf("ticket/1"), Format: bye{}}, hub.Now())
+	two := join(t, h, &hub.Session{Topic: "a", Credential: hub.CredentialOf("login/1"), Ticket: hub.CredentialOf("ticket/2")}, hub.Now())
 	ends := func(what string) { h.Publish([]*journal.Message{{Kind: "over", Ends: what}}) }
 	ends("ticket/1")
 	eventually(t, "the last word", func() bool { return one.text() == "bye over|" && one.closed == "4009 replaced" })
 	if two.closed != "" {
 		t.Fatalf("another ticket's session was closed: %s", two.closed)
 	}
-	for _, s := range []*hub.Session{{Topic: "a", Credential: "login/1", Ticket: "ticket/1"}, {Topic: "a", Ticket: "ticket/1"}} {
+	for _, s := range []*hub.Session{{Topic: "a", Credential: hub.CredentialOf("login/1"), Ticket: hub.CredentialOf("ticket/1")}, {Topic: "a", Ticket: hub.CredentialOf("ticket/1")}} {
 		s.Conn, s.Format = &recorder{}, plain{}
 		if err := h.Subscribe(t.Context(), s, hub.Now()); !errors.Is(err, hub.ErrEnded) {
 			t.Fatalf("a ticket that is over: %v", err)

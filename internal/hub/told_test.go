@@ -47,7 +47,8 @@ func TestWhoBecomesLiveIsToldOnce(t *testing.T) {
 	sh.subscribe(&Session{Conn: there, Format: kinds{}, Topic: "user/1", shard: sh}, 0)
 	s := &Session{Conn: late, Format: kinds{}, Topic: "user/1", shard: sh}
 	tell("before")
-	sh.topics["user/1"].join(s)
+	sh.topics["user/1"].addLagging(s)
+	sh.topics["user/1"].joined(s)
 	tell("offer")
 	sh.arrive(s)
 	tell("candidate")
@@ -59,6 +60,31 @@ func TestWhoBecomesLiveIsToldOnce(t *testing.T) {
 	}
 	if got := strings.Join(late.got, ""); got != "offer|candidate|" {
 		t.Errorf("who came got %q", got)
+	}
+}
+
+// TestWhoBecomesLiveIsToldOnceWhereThereIsMuch: it takes more than one delivery
+// until what it was told already is over.
+func TestWhoBecomesLiveIsToldOnceWhereThereIsMuch(t *testing.T) {
+	_, at, _, _ := byHand(1, 1, 1000)
+	late := &room{takes: 1000}
+	s := &Session{Conn: late, Format: kinds{}, Topic: "feed", shard: at}
+	top := at.topics["feed"]
+	top.addLagging(s)
+	top.joined(s)
+	for range jobMessages + 3 {
+		at.hear(&item{topic: "feed", message: &journal.Message{Kind: "k"}})
+	}
+	at.arrive(s)
+	at.hear(&item{topic: "feed", message: &journal.Message{Kind: "new"}})
+	for len(at.active) > 0 {
+		at.deliver()
+	}
+	if want := strings.Repeat("k|", jobMessages+3) + "new|"; late.text() != want {
+		t.Errorf("it was told %q", late.text())
+	}
+	if top.delivery != nil || top.size() != 2 {
+		t.Error("the topic is not at rest")
 	}
 }
 

@@ -37,16 +37,16 @@ func TestATopicHoldsLittle(t *testing.T) {
 	for seq := uint64(1); seq <= 3*maxPending; seq++ {
 		top.hear(&journal.Message{Data: make([]byte, 100), Entries: []journal.Entry{{Topic: "feed", Seq: seq}}}, seq)
 	}
-	if len(top.pending) > maxPending || top.missed != 3*maxPending {
-		t.Errorf("%d wait, %d is known to exist", len(top.pending), top.missed)
+	if top.waits() != maxPending || top.missed != 3*maxPending {
+		t.Errorf("%d wait, %d is known to exist", top.waits(), top.missed)
 	}
 	for range 1000 {
 		sh.deliver()
 	}
-	if len(top.pending) != 0 || top.head != maxPending || !top.behind {
-		t.Errorf("%d wait, the head is %d, behind %v", len(top.pending), top.head, top.behind)
+	if top.waits() != 0 || top.head != maxPending || !top.behind {
+		t.Errorf("%d wait, the head is %d, behind %v", top.waits(), top.head, top.behind)
 	}
-	if top.job.joined != nil || top.job.frames != nil || top.pending != nil {
+	if top.delivery != nil {
 		t.Error("a quiet topic keeps its buffers")
 	}
 	if n := len(sh.lent); n == 0 || n > maxLent {

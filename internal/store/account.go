@@ -190,14 +190,8 @@ func (q accounts) DropLogin(ctx context.Context, id uint64) (bool, error) {
 	return n > 0, err
 }
 
-func (q accounts) SpendCode(ctx context.Context, hash []byte, expires time.Time) (bool, error) {
-	n, err := q.exec(ctx, "INSERT INTO spent_codes (hash, expires) VALUES (?, ?) ON CONFLICT DO NOTHING", hash, expires.UnixMilli())
-	return n > 0, err
-}
-
 func (q accounts) Sweep(ctx context.Context, before time.Time, limit int) error {
 	for query, before := range map[string]time.Time{
-		"DELETE FROM spent_codes WHERE hash IN (SELECT hash FROM spent_codes WHERE expires < ? ORDER BY expires LIMIT ?)":   before,
 		"DELETE FROM logins WHERE id IN (SELECT id FROM logins WHERE expires < ? ORDER BY expires LIMIT ?)":                 before,
 		"DELETE FROM mail_codes WHERE email_key IN (SELECT email_key FROM mail_codes WHERE made < ? ORDER BY made LIMIT ?)": before.Add(-mailCodeKept),
 	} {

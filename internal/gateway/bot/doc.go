@@ -23,6 +23,7 @@
 //	403 NOT_ALLOWED       in none of the groups (4003)
 //	403 ORIGIN            a page of a foreign origin (4003)
 //	429                   too many connections (4029)
+//	503 BUSY              too many connect at this moment: Retry-After (4029 with retry-after-ms)
 //
 // All are {"error":{"code","message","field"}}, field where there is one. Where
 // nothing is published the path is nobody's, and 404 is the server's (4004).

@@ -29,6 +29,7 @@ type Options struct {
 type Gateway struct {
 	// static
 	o          Options
+	logins     gateway.Logins
 	accessHold time.Duration   // how long the answer holds that somebody may use an endpoint
 	live       context.Context //nolint:containedctx // a run outlives nothing but its gateway
 	stop       context.CancelFunc
@@ -48,7 +49,10 @@ func New(o Options) *Gateway {
 	if o.Idle <= 0 {
 		o.Idle = time.Hour
 	}
-	g := &Gateway{o: o, accessHold: 5 * time.Second, lanes: map[string]*lane{}}
+	g := &Gateway{
+		o: o, logins: gateway.Logins{Accounts: o.Accounts, Mark: "/bot"}, // the login's own position is its messenger's
+		accessHold: 5 * time.Second, lanes: map[string]*lane{},
+	}
 	g.live, g.stop = context.WithCancel(context.Background())
 	o.Processes.Watch(g.changed)
 	return g
@@ -117,12 +121,15 @@ func (g *Gateway) Handle(mux *http.ServeMux) {
 	routes.Handle("POST /auth/logout", g.logOut)
 }
 
+// Has says whether an endpoint is published at a path.
+func (g *Gateway) Has(path string) bool { return g.o.Processes.Endpoint(path) != nil }
+
 // Find is the acceptor of an endpoint's path, nil where none is published.
 func (g *Gateway) Find(path string) ws.Acceptor {
-	if g.o.Processes.Endpoint(path) == nil {
+	if !g.Has(path) {
 		return nil
 	}
-	return g.accept
+	return g.Accept
 }
 
 // Serve answers requests for an endpoint that are no upgrade; all others are next's.
@@ -164,8 +171,8 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	gateway.WriteJSON(w, e.HTTP(), body(e))
 }
 
-// refusal is an error as the body of a refused upgrade.
-func (g *Gateway) refusal(err error) gateway.Body {
+// Refusal is an error as the body of a refused upgrade.
+func (g *Gateway) Refusal(err error) gateway.Body {
 	e := status.Of(err)
 	if e.Code == status.Internal {
 		g.o.Edge.Log.Error("an upgrade failed", "gateway", "bot", "error", err)

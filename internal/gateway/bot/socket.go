@@ -53,18 +53,18 @@ type socket struct {
 	typed    time.Time // when the others were last told that they type
 }
 
-// accept answers an upgrade to an endpoint.
-func (g *Gateway) accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+// Accept answers an upgrade to an endpoint.
+func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 	s, err := g.connect(r, c)
 	if err != nil {
-		return nil, nil, gateway.Refuse(r, err, g.refusal(err))
+		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
 	return s, &g.o.Limits, nil
 }
 
 func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
-	ctx, cancel := context.WithTimeout(g.live, askTime)
-	defer cancel()
+	ctx := gateway.NewWithin(g.live, r, askTime)
+	defer ctx.End()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
 		return nil, gateway.ErrOrigin
 	}
@@ -77,16 +77,14 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	s := &socket{g: g, conn: c, key: rand.Uint64() | 1<<63, endpoint: e, checked: time.Now()} //nolint:gosec // unlike others is enough; no login has such a number
-	s.Accounts, s.Login = g.o.Accounts, l
+	s.LogIn(&g.logins, l)
 	s.Session = hub.Session{Format: Format{}, Topic: quiet}
-	owner := ""
 	if u.ID != 0 {
 		s.who = &u
-		owner = account.LoginCredential(l.ID)
 		s.Session = hub.Session{
-			Format: Format{}, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Credential: owner,
+			Format: Format{}, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display,
+			Credential: hub.CredentialOf(account.LoginCredential(l.ID)),
 		}
-		owner += "/bot" // the login's own position is its messenger's
 		if s.groups, err = g.o.Accounts.Groups(ctx, u.ID); err != nil {
 			return nil, err
 		}
@@ -95,7 +93,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	s.runner = g.o.Processes.Runner(e, s.identity())
-	if err := s.Open(ctx, g.o.Edge, c, owner, hub.Now()); err != nil {
+	if err := s.Open(ctx, g.o.Edge, c, hub.Now()); err != nil {
 		return nil, err
 	}
 	s.lane = g.lane(e.URL)

@@ -29,12 +29,17 @@ type Options struct {
 
 // Gateway is the dialect.
 type Gateway struct {
-	o       Options // static
+	// static
+	o      Options
+	logins gateway.Logins
+
 	refused atomic.Int64
 }
 
 // New makes the gateway.
-func New(o Options) *Gateway { return &Gateway{o: o} }
+func New(o Options) *Gateway {
+	return &Gateway{o: o, logins: gateway.Logins{Accounts: o.Accounts}}
+}
 
 // Refused is how many frames were answered with an ERROR.
 func (g *Gateway) Refused() int64 { return g.refused.Load() }
@@ -95,7 +100,9 @@ func explain(e *status.Error) failure {
 	return f
 }
 
-// body is an error as the body of a refused upgrade.
+// Refusal is an error as the body of a refused upgrade.
+func (g *Gateway) Refusal(err error) gateway.Body { return gateway.JSON(g.body(err)) }
+
 func (g *Gateway) body(err error) any {
 	e := status.Of(err)
 	if e.Code == status.Internal {
@@ -129,9 +136,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return
 	}
 	e := status.Of(err)
-	if e.Code == status.TooMany {
-		w.Header().Set("Retry-After", "60")
-	}
+	gateway.TellWhen(w, err, "60")
 	if gateway.Unexpected(r.Context(), err) {
 		g.o.Edge.Log.Error("a request failed", "gateway", "direct", "route", r.Pattern, "error", err)
 	}

@@ -24,22 +24,21 @@ const maxGreeting = 16 << 10
 // socket is one person's connection.
 type socket struct {
 	gateway.LoginSocket
-	g        *Gateway // static
-	receipts bool     // static
+	g *Gateway // static
 }
 
 // Accept answers GET /ws/connect.
 func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 	s, err := g.connect(r, c)
 	if err != nil {
-		return nil, nil, gateway.Refuse(r, err, gateway.JSON(g.body(err)))
+		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
 	return s, &g.o.Limits, nil
 }
 
 func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
-	defer cancel()
+	ctx := gateway.NewWithin(context.Background(), r, upgradeTime)
+	defer ctx.End()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
 		return nil, gateway.ErrOrigin
 	}
@@ -63,13 +62,13 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if q.Has("after") || q.Get("epoch") == "1" {
 		f.Epoch = g.o.Edge.Epoch
 	}
-	credential := account.LoginCredential(l.ID)
-	s := &socket{g: g, receipts: f.Receipts}
-	s.Accounts, s.Login = g.o.Accounts, l
+	s := &socket{g: g}
+	s.LogIn(&g.logins, l)
 	s.Session = hub.Session{
-		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID, Credential: credential,
+		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID,
+		Credential: hub.CredentialOf(account.LoginCredential(l.ID)),
 	}
-	if err := s.Open(ctx, g.o.Edge, c, credential, from); err != nil || !f.Receipts {
+	if err := s.Open(ctx, g.o.Edge, c, from); err != nil || !f.Receipts {
 		return s, err
 	}
 	return s, s.greet(ctx, c)
@@ -141,7 +140,7 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 		s.refuse(t, &refusal{message: notRecognized + "frames are text", code: "BINARY"})
 		return
 	}
-	m, bad := decode(p, s.g.o.Text, s.receipts)
+	m, bad := decode(p, s.g.o.Text, s.format().Receipts)
 	switch {
 	case bad != nil:
 		s.refuse(t, bad)
@@ -153,11 +152,13 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	}
 }
 
+func (s *socket) format() Format { return s.Format.(Format) }
+
 // carryOut does what is kept: a message, or a mark up to where was read.
 func (s *socket) carryOut(c *ws.Conn, m message) {
 	var key journal.Key
 	if m.ref != "" {
-		key = journal.Key{Scope: s.Credential, Ref: m.ref}
+		key = journal.Key{Scope: account.LoginCredential(s.LoginID()), Ref: m.ref}
 	}
 	c.Acquire()
 	var pending *journal.Pending
@@ -165,9 +166,9 @@ func (s *socket) carryOut(c *ws.Conn, m message) {
 		if m.ref != "" { // of its own: a message's ref must not answer for it
 			key.Scope += "/read"
 		}
-		pending = s.g.o.Chats.ReadTo(s.User, chat.Place{User: m.to}, m.id, s.Login.ID, key)
+		pending = s.g.o.Chats.ReadTo(s.User, chat.Place{User: m.to}, m.id, s.LoginID(), key)
 	} else {
-		pending = s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.Login.ID, Text: m.text}, key)
+		pending = s.g.o.Chats.Send(chat.Outgoing{From: s.User, To: m.to, Login: s.LoginID(), Text: m.text}, key)
 	}
 	pending.Then(func(r journal.Result, err error) {
 		defer c.Release()
@@ -186,7 +187,7 @@ func (s *socket) carryOut(c *ws.Conn, m message) {
 func (s *socket) types(t *ws.Turn, m message) {
 	ctx, cancel := context.WithTimeout(context.Background(), upgradeTime)
 	defer cancel()
-	if err := s.g.o.Chats.Typing(ctx, s.User, chat.Place{User: m.to}, s.Login.ID); err != nil {
+	if err := s.g.o.Chats.Typing(ctx, s.User, chat.Place{User: m.to}, s.LoginID()); err != nil {
 		t.Reply(ws.Text, appendError(nil, s.refusal(err, m.ref)))
 	}
 }

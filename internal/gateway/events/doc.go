@@ -43,7 +43,8 @@
 // event is a name, several with commas, or * for all that may be subscribed to.
 // Refused before the upgrade: 400 no, unknown or webhook-only event (with the
 // nearest name), 401 token, 403 Origin, 410 position, 426 neither an upgrade
-// nor Server-Sent Events, 429 too many connections. What may be added:
+// nor Server-Sent Events, 429 too many connections, 503 too many at this moment
+// (Retry-After says when to come back). What may be added:
 //
 //	consumer=<name>                 a position is kept under this name, from where it first began; pongs move it
 //	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer

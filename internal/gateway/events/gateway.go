@@ -104,7 +104,7 @@ func explain(err error) failure {
 	return failure{code, http.StatusText(code), []string{e.Message}}
 }
 
-// body is an error as the body of a refused upgrade.
+// body is an error as the body of an answer.
 func (g *Gateway) body(ctx context.Context, err error, route string) any {
 	f := explain(err)
 	var known *worded
@@ -122,10 +122,13 @@ func (g *Gateway) body(ctx context.Context, err error, route string) any {
 	}{f, gone["reason"], gone["head"]}
 }
 
+// Refusal is an error as the body of a refused upgrade.
+func (g *Gateway) Refusal(err error) gateway.Body {
+	return gateway.JSON(g.body(context.Background(), err, Path))
+}
+
 // fail answers a request with an error.
 func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
-	if status.Of(err).Code == status.TooMany {
-		w.Header().Set("Retry-After", "10")
-	}
+	gateway.TellWhen(w, err, "10")
 	gateway.WriteJSON(w, explain(err).Status, g.body(r.Context(), err, r.Pattern))
 }

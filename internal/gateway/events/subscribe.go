@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
@@ -37,7 +38,7 @@ func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Val
 	if err != nil {
 		return nil, err
 	}
-	f.names = namesOf(names)
+	f.names = unique.Make(namesOf(names)).Value() // subscribers share the text
 	consumer := q.Get("consumer")
 	if consumer != "" {
 		if err := instance.CheckConsumer(consumer); err != nil {
@@ -57,7 +58,10 @@ func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Val
 	}
 	s := &subscription{}
 	session.Format, session.Topic = f, instance.Topic(access.Instance.ID)
-	session.Credential, session.Until = access.Credential(), access.Until
+	session.Credential = hub.CredentialOf(access.Credential())
+	if !access.Until.IsZero() {
+		session.Until = access.Until.UnixMilli()
+	}
 	if consumer != "" {
 		s.owner = instance.ConsumerOwner(access.Instance.ID, consumer)
 	}
@@ -146,7 +150,15 @@ func (g *Gateway) start(ctx context.Context, s *subscription, topic, after strin
 // socket is a subscriber's WebSocket.
 type socket struct {
 	gateway.Socket
-	g *Gateway
+	g     *Gateway // static
+	owner string   // static: of the kept position, "" for none
+}
+
+// OnPong acknowledges.
+func (s *socket) OnPong(_ *ws.Conn, p []byte) {
+	if s.owner != "" {
+		s.Acknowledge(s.owner, p)
+	}
 }
 
 // OnMessage counts what a subscriber says, and lets it be.
@@ -156,14 +168,14 @@ func (s *socket) OnMessage(*ws.Turn, *ws.Conn, ws.Kind, []byte) { s.g.ignored.Ad
 func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 	s, err := g.connect(r, c)
 	if err != nil {
-		return nil, nil, gateway.Refuse(r, err, gateway.JSON(g.body(context.Background(), err, Path)))
+		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
 	return s, &g.o.Limits, nil
 }
 
 func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), waitTime)
-	defer cancel()
+	ctx := gateway.NewWithin(context.Background(), r, waitTime)
+	defer ctx.End()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
 		return nil, gateway.ErrOrigin
 	}
@@ -172,8 +184,9 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.owner = sub.owner
 	c.Send(sub.first...)
-	return s, s.Open(ctx, g.o.Edge, c, sub.owner, hub.After(sub.at))
+	return s, s.Open(ctx, g.o.Edge, c, hub.After(sub.at))
 }
 
 // stream answers GET /ws/events without an upgrade: Server-Sent Events.
@@ -190,16 +203,18 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		return nil
 	}
+	if err := g.o.Edge.Admission.Admit(); err != nil {
+		return err
+	}
 	session := &hub.Session{}
 	sub, err := g.subscribe(r.Context(), session, r.URL.Query(), gateway.Bearer(r.Header), r.Header.Get("Last-Event-ID"), true)
 	if err != nil {
 		return err
 	}
-	release, err := g.o.Edge.Places.Take(r.RemoteAddr)
-	if err != nil {
+	if err := g.o.Edge.Places.Take(r.RemoteAddr); err != nil {
 		return err
 	}
-	defer release()
+	defer g.o.Edge.Places.Release(r.RemoteAddr)
 	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
 	session.Conn = conn
 	conn.Send(sub.first...)

@@ -14,8 +14,8 @@
 // 400 for a query that cannot be read, 401 for a token, 403 from a foreign
 // Origin or under the name of somebody else, 410 with reason and head for a
 // position that cannot be served, 426 without an upgrade, 429 with too many
-// connections; each with {code, error, message, reason}. What may stand in the
-// query:
+// connections, 503 with Retry-After while too many connect; each with {code,
+// error, message, reason}. What may stand in the query:
 //
 //	format=plain|json        plain, the default: each frame is exactly a line
 //	last=<n>                 first the newest n lines that are kept (feed.history)

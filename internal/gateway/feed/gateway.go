@@ -40,6 +40,8 @@ type Options struct {
 type Gateway struct {
 	// static
 	o         Options
+	logins    gateway.Logins
+	formats   formats
 	parts     gateway.Parts // of the page
 	nameHolds time.Duration // how long the answer holds that a name is nobody else's
 
@@ -47,7 +49,12 @@ type Gateway struct {
 }
 
 // New makes the gateway.
-func New(o Options) *Gateway { return &Gateway{o: o, parts: parts(o), nameHolds: 30 * time.Second} }
+func New(o Options) *Gateway {
+	return &Gateway{
+		o: o, logins: gateway.Logins{Accounts: o.Accounts, Mark: "/feed"}, // the login's own position is its inbox's
+		formats: newFormats(o.Edge.Epoch), parts: parts(o), nameHolds: 30 * time.Second,
+	}
+}
 
 // Refused is how many frames were dropped.
 func (g *Gateway) Refused() int64 { return g.refused.Load() }
@@ -77,8 +84,8 @@ type failure struct {
 	Head    any    `json:"head,omitempty"` // of a position that cannot be served
 }
 
-// body is an error as the body of a refused upgrade.
-func (g *Gateway) body(err error) gateway.Body {
+// Refusal is an error as the body of a refused upgrade.
+func (g *Gateway) Refusal(err error) gateway.Body {
 	e := status.Of(err)
 	if e.Code == status.Internal {
 		g.o.Edge.Log.Error("an upgrade failed", "gateway", "feed", "error", err)

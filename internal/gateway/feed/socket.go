@@ -21,37 +21,39 @@ const askTime = 10 * time.Second
 // socket is one connection.
 type socket struct {
 	gateway.LoginSocket
-	// static
-	g       *Gateway
-	format  Format
-	acks    bool
-	speaks  bool
-	speaker chat.Speaker
-	guest   *account.User // who goes by a name of their own choice; nil for an account under its own, or no name
+	g     *Gateway // static
+	guest *guest   // who goes by a name of their own choice; nil for an account under its own, or no name
+	lines uint32   // owned by the reading side: text frames that came
+	acks  bool     // static
+}
 
-	// owned by the reading side
-	asked time.Time // when it was last asked whose name the guest goes by
-	lines int       // text frames that came
+// guest is somebody under a name of their own choice.
+type guest struct {
+	user  account.User // static; zero for nobody in particular
+	asked time.Time    // owned by the reading side: when it was last asked whose name it is
 }
 
 // Accept answers GET /websocket.
 func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 	s, err := g.connect(r, c)
 	if err != nil {
-		return nil, nil, gateway.Refuse(r, err, g.body(err))
+		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
 	return s, &g.o.Limits, nil
 }
 
 func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), askTime)
-	defer cancel()
+	ctx := gateway.NewWithin(context.Background(), r, askTime)
+	defer ctx.End()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
 		return nil, gateway.ErrOrigin
 	}
-	q, err := parseQuery(r.Query())
-	if err != nil {
-		return nil, err
+	var q query
+	if r.RawQuery != "" {
+		var err error
+		if q, err = parseQuery(r.Query()); err != nil {
+			return nil, err
+		}
 	}
 	u, l, err := g.who(ctx, r.Header)
 	if err != nil {
@@ -64,31 +66,25 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if q.epoch {
 		f.Epoch = g.o.Edge.Epoch
 	}
-	s := &socket{
-		g: g, format: f, acks: q.acks, asked: time.Now(),
-		speaks:  g.o.Publish == Anyone || g.o.Publish == Accounts && l.ID != 0,
-		speaker: chat.Speaker{User: u.ID, Name: q.name, Key: key(l.ID, q.client)},
-	}
-	s.Accounts, s.Login = g.o.Accounts, l
-	if q.name != "" {
-		s.guest = &u
-	} else {
-		s.speaker.Name = u.Display
-	}
+	s := &socket{g: g, acks: q.acks}
+	s.LogIn(&g.logins, l)
 	s.Session = hub.Session{
-		Format: f, Topic: chat.FeedTopic,
-		User: u.ID, Name: s.speaker.Name, Key: s.speaker.Key, Presence: q.presence, Skip: q.skip,
+		Format: g.formats[f], Topic: chat.FeedTopic,
+		User: u.ID, Name: u.Display, Key: key(l.ID, q.client), Presence: q.presence, Skip: q.skip,
+	}
+	if q.name != "" {
+		s.Name, s.guest = q.name, &guest{u, time.Now()}
 	}
 	owner := ""
 	if l.ID != 0 {
-		s.Credential = account.LoginCredential(l.ID)
-		owner = s.Credential + "/feed" // the login's own is its inbox's
+		s.Credential = hub.CredentialOf(account.LoginCredential(l.ID))
+		owner = g.logins.Owner(l.ID)
 	}
 	from, err := g.from(ctx, q, owner)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.Open(ctx, g.o.Edge, c, owner, from)
+	return s, s.Open(ctx, g.o.Edge, c, from)
 }
 
 // who is the account that an upgrade comes from, with its login; a zero user
@@ -99,7 +95,11 @@ func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User
 		given = "" // not meant for us
 	}
 	if given == "" {
-		h = textproto.MIMEHeader{"Cookie": h["Cookie"]}
+		cookies := h["Cookie"]
+		if cookies == nil {
+			return account.User{}, account.Login{}, nil
+		}
+		h = textproto.MIMEHeader{"Cookie": cookies}
 	}
 	token := gateway.UpgradeToken(h)
 	if token == "" {
@@ -116,8 +116,11 @@ func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User
 
 // from is where a session begins.
 func (g *Gateway) from(ctx context.Context, q query, owner string) (hub.Start, error) {
-	if q.last > 0 {
+	switch {
+	case q.last > 0:
 		return hub.Last(q.last), nil
+	case q.after == "":
+		return hub.Now(), nil
 	}
 	start, err := g.o.Edge.Resume(ctx, q.after, owner, func() (uint64, error) {
 		head, err := g.o.Journal.Head(ctx, chat.FeedTopic)
@@ -137,25 +140,32 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	line := 0
 	if k == ws.Text {
 		s.lines++
-		line = s.lines
+		line = int(s.lines)
 	}
 	if code := s.unspoken(t, k, p); code != "" {
 		s.g.refused.Add(1)
-		if s.format.JSON {
+		if s.format().JSON {
 			t.Reply(ws.Text, appendError(nil, code, s.number(line)))
 		}
 		return
 	}
 	c.Acquire()
-	s.g.o.Chats.Speak(s.speaker, string(p), journal.Key{}).Then(func(r journal.Result, err error) {
+	s.g.o.Chats.Speak(chat.Speaker{User: s.User, Name: s.Name, Key: s.Key}, string(p), journal.Key{}).Then(func(r journal.Result, err error) {
 		defer c.Release()
 		switch {
 		case err != nil:
 			s.failed(c, err, line)
 		case s.acks:
-			c.Send(ws.AppendText(nil, appendAck(nil, r.Messages[0], line, s.format.Epoch)))
+			c.Send(ws.AppendText(nil, appendAck(nil, r.Messages[0], line, s.format().Epoch)))
 		}
 	})
+}
+
+func (s *socket) format() Format { return s.Format.(Format) }
+
+// speaks says whether somebody with this login, 0 for none, may speak.
+func (g *Gateway) speaks(login uint64) bool {
+	return g.o.Publish == Anyone || g.o.Publish == Accounts && login != 0
 }
 
 // unspoken is why a frame is dropped, "" where it is a line to speak.
@@ -163,18 +173,18 @@ func (s *socket) unspoken(t *ws.Turn, k ws.Kind, p []byte) string {
 	switch {
 	case k != ws.Text:
 		return "BINARY"
-	case !s.speaks:
+	case !s.g.speaks(s.LoginID()):
 		return "NOT_ALLOWED"
 	case len(p) == 0:
 		return "TEXT_REQUIRED"
-	case s.guest != nil && time.Since(s.asked) > s.g.nameHolds:
+	case s.guest != nil && time.Since(s.guest.asked) > s.g.nameHolds:
 		t.Blocking()
 		ctx, cancel := context.WithTimeout(context.Background(), askTime)
 		defer cancel()
-		if err := mayUse(ctx, s.g.o.Accounts, *s.guest, s.speaker.Name); err != nil {
+		if err := mayUse(ctx, s.g.o.Accounts, s.guest.user, s.Name); err != nil {
 			return status.Of(err).Reason
 		}
-		s.asked = time.Now()
+		s.guest.asked = time.Now()
 	}
 	return ""
 }
@@ -186,7 +196,7 @@ func (s *socket) failed(c *ws.Conn, err error, line int) {
 	if e.Code == status.Internal {
 		s.g.o.Edge.Log.Error("a line was not stored", "gateway", "feed", "error", err)
 	}
-	if s.format.JSON {
+	if s.format().JSON {
 		c.Send(ws.AppendText(nil, appendError(nil, e.Reason, s.number(line))))
 	}
 }

@@ -21,6 +21,19 @@ type Format struct {
 	Epoch    string // frames with a seq carry this epoch too; "" for not
 }
 
+// formats are all that there are, each once in memory for all its clients.
+type formats map[Format]hub.Format
+
+func newFormats(epoch string) formats {
+	all := formats{}
+	for _, f := range []Format{{}, {JSON: true}, {JSON: true, Presence: true}} {
+		all[f] = f
+		f.Epoch = epoch
+		all[f] = f
+	}
+	return all
+}
+
 // Append writes a message of the feed as a frame, or nothing.
 func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 	switch m.Kind {

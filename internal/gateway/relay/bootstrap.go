@@ -53,6 +53,9 @@ type start struct {
 // was said for long the last one, and of their members who is named in it. One
 // at a time for a login, the next one waits.
 func (g *Gateway) bootstrap(w http.ResponseWriter, r *http.Request, me caller) error {
+	if err := g.o.Edge.Admission.Admit(); err != nil {
+		return err
+	}
 	over, ok := g.boots.take(r.Context(), me.login.ID)
 	if !ok {
 		return errTooMany

@@ -189,8 +189,8 @@ func (s *socket) call(t *ws.Turn, c *ws.Conn, f *frame) {
 	t.Blocking()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
-	key, err := s.g.step(ctx, s.User, s.Login.ID, f, func(key string) (int, error) {
-		return s.g.tell(ctx, s.User, f.to, appendCallKey(f.carried(s.User, "uid", "user", "callKey"), key), s.Login.ID)
+	key, err := s.g.step(ctx, s.User, s.LoginID(), f, func(key string) (int, error) {
+		return s.g.tell(ctx, s.User, f.to, appendCallKey(f.carried(s.User, "uid", "user", "callKey"), key), s.LoginID())
 	})
 	if errors.Is(err, errOffline) {
 		s.offline(ctx, c, f.to)

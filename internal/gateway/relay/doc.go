@@ -17,7 +17,8 @@
 // 401 for an id that is missing, unknown, replaced or of a login that ended
 // (close 4001 with close_reason=1), and where the session cookie, if one is
 // sent, is of another login; 403 from a foreign Origin; 410 with reason and head
-// for a position that cannot be served (4010); 429 with too many connections.
+// for a position that cannot be served (4010); 429 with too many connections,
+// 503 with Retry-After while too many connect (4029 with retry-after-ms).
 // Bootstrapping again makes a new id: a socket of the old one is told
 // {"type":"newLoggedIn","uid":"<me>"} and closed with 4009. relay.single_device
 // does so to all of a person's sockets. A socket begins after what its login's

@@ -29,13 +29,13 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 	case typeRead:
 		s.at(t, &f, func(_ context.Context, p chat.Place) error {
 			t.Blocking()
-			s.then(c, &f, s.g.o.Chats.ReadAll(s.User, p, s.Login.ID, s.key(&f)))
+			s.then(c, &f, s.g.o.Chats.ReadAll(s.User, p, s.LoginID(), s.key(&f)))
 			return nil
 		})
 	case typeTyping:
 		s.at(t, &f, func(ctx context.Context, p chat.Place) error {
 			t.Blocking()
-			return s.told(t, &f, s.g.o.Chats.Typing(ctx, s.User, p, s.Login.ID))
+			return s.told(t, &f, s.g.o.Chats.Typing(ctx, s.User, p, s.LoginID()))
 		})
 	case typeOffer, typeAnswer, typeCandidate, typeHangup, typeReject:
 		s.call(t, c, &f)
@@ -45,7 +45,7 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 			without = []string{"roomid", "roomtype"}
 		}
 		s.at(t, &f, func(ctx context.Context, p chat.Place) error {
-			out := chat.RelayOut{From: s.User, Login: s.Login.ID, Place: p, Payload: f.carried(s.User, without...)}
+			out := chat.RelayOut{From: s.User, Login: s.LoginID(), Place: p, Payload: f.carried(s.User, without...)}
 			if f.volatile {
 				t.Blocking()
 				return s.told(t, &f, s.g.o.Chats.RelayVolatile(ctx, out))
@@ -87,7 +87,7 @@ func (s *socket) key(f *frame) journal.Key {
 	if f.ref == "" {
 		return journal.Key{}
 	}
-	return journal.Key{Scope: ownerOf(s.Login.ID), Ref: f.ref}
+	return journal.Key{Scope: ownerOf(s.LoginID()), Ref: f.ref}
 }
 
 // then answers a frame when what it does is durable, or refused.

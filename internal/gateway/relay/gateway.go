@@ -38,10 +38,11 @@ type Options struct {
 // Gateway is the dialect.
 type Gateway struct {
 	// static
-	o     Options
-	rate  *account.Limiter // guards itself
-	calls *calls           // guards itself
-	boots *turns           // guards itself: of logins, to bootstrap
+	o      Options
+	logins gateway.Logins
+	rate   *account.Limiter // guards itself
+	calls  *calls           // guards itself
+	boots  *turns           // guards itself: of logins, to bootstrap
 
 	refused atomic.Int64
 }
@@ -54,7 +55,10 @@ func New(o Options) *Gateway {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Gateway{o: o, rate: account.NewLimiter(o.HTTPRate), calls: newCalls(), boots: newTurns()}
+	return &Gateway{
+		o: o, logins: gateway.Logins{Accounts: o.Accounts, Mark: ownerMark},
+		rate: account.NewLimiter(o.HTTPRate), calls: newCalls(), boots: newTurns(),
+	}
 }
 
 // Refused is how many frames were not carried out.
@@ -148,6 +152,7 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if a.Code == http.StatusTooManyRequests {
 		w.Header().Set("Retry-After", "10")
 	}
+	gateway.TellWhen(w, err, "10")
 	gateway.WriteJSON(w, a.Code, a)
 }
 

@@ -27,17 +27,22 @@ type socket struct {
 func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 	s, err := g.connect(r, c)
 	if err != nil {
-		if !isWorded(err) && status.Of(err).Code == status.Internal {
-			g.o.Edge.Log.Error("an upgrade failed", "gateway", "relay", "error", err)
-		}
-		return nil, nil, gateway.Refuse(r, err, gateway.JSON(refused(err)))
+		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
 	return s, &g.o.Limits, nil
 }
 
+// Refusal is an error as the body of a refused upgrade.
+func (g *Gateway) Refusal(err error) gateway.Body {
+	if !isWorded(err) && status.Of(err).Code == status.Internal {
+		g.o.Edge.Log.Error("an upgrade failed", "gateway", "relay", "error", err)
+	}
+	return gateway.JSON(refused(err))
+}
+
 func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
-	defer cancel()
+	ctx := gateway.NewWithin(context.Background(), r, storeTime)
+	defer ctx.End()
 	if !g.o.Edge.Origins.Allowed(r.Get("Origin"), r.Host) {
 		return nil, gateway.ErrOrigin
 	}
@@ -59,13 +64,13 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		f.Epoch = g.o.Edge.Epoch
 	}
 	s := &socket{g: g, strict: q.Get("strict") != "0"}
-	s.Accounts, s.Login = g.o.Accounts, l
+	s.LogIn(&g.logins, l)
 	s.Session = hub.Session{
 		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID,
-		Credential: account.LoginCredential(l.ID), Ticket: account.TicketCredential(t.ID),
+		Credential: hub.CredentialOf(account.LoginCredential(l.ID)), Ticket: hub.CredentialOf(account.TicketCredential(t.ID)),
 	}
 	g.calls.come(u.ID) // before the socket can be heard, or miss a call
-	err = s.Open(ctx, g.o.Edge, c, owner, from)
+	err = s.Open(ctx, g.o.Edge, c, from)
 	if err == nil && q.Get("live") == "1" {
 		err = s.Hear(ctx, &hub.Session{Format: Likes{}, Topic: chat.PostsTopic}, hub.Now())
 	}
@@ -93,7 +98,9 @@ func (g *Gateway) sameLogin(ctx context.Context, r *ws.Request, l account.Login)
 
 // ownerOf is whose acknowledged position the sockets of a login move, and whose
 // refs they are.
-func ownerOf(login uint64) string { return account.LoginCredential(login) + "/relay" }
+func ownerOf(login uint64) string { return account.LoginCredential(login) + ownerMark }
+
+const ownerMark = "/relay"
 
 // from is where a socket begins: where it asks for, and then with all of it; or
 // from where its login's sockets are owed something, or after what they

@@ -152,11 +152,13 @@ func Start(t testing.TB, o Options) *Server {
 		t.Fatal(err)
 	}
 	s.routes = routes
-	h := &http.Server{
-		Handler:           gateway.Upgrades(c.Sockets, func(path string) ws.Acceptor { return s.watch(routes.find(path)) }, routes.HTTP),
-		ReadHeaderTimeout: patience,
-	}
-	go func() { _ = h.Serve(l) }()
+	find := func(path string) ws.Acceptor { return s.watch(routes.find(path)) }
+	h := &http.Server{Handler: gateway.Upgrades(c.Sockets, find, routes.HTTP), ReadHeaderTimeout: patience}
+	running.Go(func() {
+		if err := gateway.Serve(l, c.Sockets, find, h); err != nil {
+			t.Error(err)
+		}
+	})
 	t.Cleanup(func() {
 		ctx, end := context.WithTimeout(context.Background(), patience)
 		defer end()

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/kabar-io/kabar/internal/config"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// TestEveryDoorIsGuarded: limit.connects holds at every path where a WebSocket
+// can be opened, and what a gateway says is in its own words.
+func TestEveryDoorIsGuarded(t *testing.T) {
+	var c cli
+	_, err := config.Load(&c, config.Input{Args: []string{
+		"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--log-level", "error", "--limit-connects", "1/h",
+	}, Stdout: io.Discard, Stderr: io.Discard}, kong.Name("kabar"), kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(io.Discard, (*io.Writer)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(t.Context(), &c.Serve.Config, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	paths := []string{"/", "/socket", "/ws/connect", "/ws/events", "/websocket", "/an/endpoint"}
+	if len(s.routes.sockets) != len(paths)-1 {
+		t.Fatalf("there are paths that this test does not know: %v", s.routes.sockets)
+	}
+	ask := func(path string) *ws.Refusal {
+		t.Helper()
+		accept := s.routes.sockets[path]
+		if accept == nil {
+			accept = s.routes.bots
+		}
+		_, _, refusal := accept(&ws.Request{Path: path, Host: "localhost", RawQuery: "close_reason=1"}, nil)
+		if refusal == nil {
+			t.Fatalf("%s is open", path)
+		}
+		return refusal
+	}
+	if f := ask("/ws/connect"); f.Status != http.StatusBadRequest {
+		t.Fatalf("the first is not let in: %+v", f)
+	}
+	for _, path := range paths {
+		f := ask(path)
+		if f.Status != http.StatusServiceUnavailable || f.Code != 4029 || !strings.HasPrefix(f.Reason, "retry-after-ms=") {
+			t.Errorf("%s: %+v", path, f)
+		}
+	}
+	for path, want := range map[string]string{
+		"/":            `"ok":false,"code":503,"msg":"BUSY"`,
+		"/ws/connect":  `"code":503,"data":null,"error":"Service Unavailable"`,
+		"/ws/events":   `"status":503,"error":"Service Unavailable","message":[`,
+		"/websocket":   `"code":503,"error":"Service Unavailable","message":`,
+		"/an/endpoint": `{"error":{"code":"BUSY"`,
+	} {
+		if body := string(ask(path).Body); !strings.Contains(body, want) {
+			t.Errorf("%s says %s", path, body)
+		}
+	}
+}

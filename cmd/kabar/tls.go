@@ -1,0 +1,107 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/config"
+)
+
+// lookAgain is how often the certificate's files are looked at, when somebody
+// connects.
+const lookAgain = time.Minute
+
+// certificate is the one of the files, read again when they change.
+type certificate struct {
+	c   config.TLS   // static
+	log *slog.Logger // static
+
+	mu     sync.Mutex
+	read   *tls.Certificate // guarded by mu
+	of     time.Time        // guarded by mu; the newest of the files' times
+	looked time.Time        // guarded by mu
+}
+
+// tlsConfig is how the listeners speak TLS, nil where they do not.
+func tlsConfig(c config.TLS, log *slog.Logger) (*tls.Config, error) {
+	switch {
+	case c.Cert == "" && c.Key == "":
+		return nil, nil //nolint:nilnil // there is no TLS
+	case c.Cert == "" || c.Key == "":
+		return nil, errors.New("tls.cert and tls.key belong together: set both, or none")
+	}
+	f := &certificate{c: c, log: log}
+	if _, err := f.get(nil); err != nil {
+		return nil, err
+	}
+	// A WebSocket is opened by HTTP/1.1.
+	return &tls.Config{MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}, GetCertificate: f.get}, nil
+}
+
+// get is the certificate now. One that cannot be read leaves the one before.
+func (f *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.read != nil && time.Since(f.looked) < lookAgain {
+		return f.read, nil
+	}
+	f.looked = time.Now()
+	changed, err := newest(f.c.Cert, f.c.Key)
+	if err == nil && f.read != nil && changed.Equal(f.of) {
+		return f.read, nil
+	}
+	var read tls.Certificate
+	if err == nil {
+		read, err = tls.LoadX509KeyPair(f.c.Cert, f.c.Key)
+	}
+	switch {
+	case err == nil:
+		f.read, f.of = &read, changed
+	case f.read == nil:
+		return nil, fmt.Errorf("the certificate of tls.cert and tls.key cannot be used: %w", err)
+	default:
+		f.log.Error("the certificate has changed and cannot be used; the one before stays", "error", err)
+	}
+	return f.read, nil
+}
+
+func newest(files ...string) (t time.Time, err error) {
+	for _, name := range files {
+		info, err := os.Stat(name)
+		if err != nil {
+			return t, err
+		}
+		if info.ModTime().After(t) {
+			t = info.ModTime()
+		}
+	}
+	return t, nil
+}
+
+// trusting is how to reach a server of this configuration from its own machine:
+// its certificate is the one in the file, for whatever name that is.
+func trusting(c config.TLS) (*tls.Config, error) {
+	pem, err := os.ReadFile(c.Cert)
+	if err != nil {
+		return nil, err
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("%s holds no certificate", c.Cert)
+	}
+	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	if err != nil {
+		return nil, err
+	}
+	name := ""
+	if names := pair.Leaf.DNSNames; len(names) > 0 {
+		name = names[0]
+	}
+	return &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}, nil
+}

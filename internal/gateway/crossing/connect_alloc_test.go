@@ -1,0 +1,39 @@
+//go:build !race
+
+package crossing_test
+
+import (
+	"net/http"
+	"net/textproto"
+	"testing"
+
+	"github.com/kabar-io/kabar/internal/gateway/feed"
+	"github.com/kabar-io/kabar/internal/ws"
+)
+
+// guestAllocs is what a reader of the feed costs who comes and goes again:
+// their socket, the context, their address as a text, and what the hub needs.
+const guestAllocs = 6
+
+func TestAllocationsOfAGuest(t *testing.T) {
+	knocking(t, func(d *door) {
+		accept := d.routes.Sockets[feed.Path]
+		r := &ws.Request{Method: http.MethodGet, Proto: "HTTP/1.1", Host: "localhost", Path: feed.Path, Header: textproto.MIMEHeader{}}
+		// Somebody stays, so that the topic is there.
+		stays, _, refusal := accept(r, d.c)
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		defer stays.OnClose(d.c, ws.CodeNormal, "")
+		n := testing.AllocsPerRun(5000, func() {
+			h, _, refusal := accept(r, d.c)
+			if refusal != nil {
+				t.Fatal(refusal)
+			}
+			h.OnClose(d.c, ws.CodeNormal, "")
+		})
+		if n != guestAllocs {
+			t.Errorf("%v allocations, want %d: where there are less now, say so here", n, guestAllocs)
+		}
+	})
+}

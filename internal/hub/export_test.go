@@ -1,0 +1,4 @@
+package hub
+
+// SetCrowd makes groups of n sessions crowds. It comes before Run.
+func (h *Hub) SetCrowd(n int) { h.crowd = n }
