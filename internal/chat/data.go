@@ -40,7 +40,9 @@ const (
 const PostsTopic = "posts"
 
 // RoomTopic is the topic of a room's record. A group's room has its id.
-func RoomTopic(room uint64) string { return "room/" + strconv.FormatUint(room, 10) }
+func RoomTopic(room uint64) string {
+	return string(strconv.AppendUint(append(make([]byte, 0, 25), "room/"...), room, 10))
+}
 
 // MessageSent is a message. In a private one To and Receiver are set, and the
 // owner of an inbox is its receiver where To is their id, else its sender; in a

@@ -105,6 +105,14 @@ func (s *Service) Online(user uint64) bool {
 	return here
 }
 
+// Told says whether everybody was told who came and who went.
+func (s *Service) Told() bool {
+	o := s.online
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return len(o.news) == 0 && o.telling == nil && len(o.sights) == 0
+}
+
 // OnlineFriends are those of me's friends who are online and may be heard.
 func (s *Service) OnlineFriends(ctx context.Context, me uint64) ([]uint64, error) {
 	friends, err := s.list(ctx, me, flagFriends, flagFriends, Standing.Open)

@@ -1,7 +1,6 @@
 package chat
 
 import (
-	"encoding/json"
 	"unicode/utf8"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -26,6 +25,9 @@ type Outgoing struct {
 func (s *Service) Send(m Outgoing, key journal.Key) *journal.Pending {
 	return s.o.Journal.DoOnce(key, &send{Outgoing: m, s: s})
 }
+
+// sentSize is about how much a private message's Data has besides its text.
+const sentSize = 192
 
 // send is the one change that must be cheap: to a friend it is a query, and an
 // appended row.
@@ -72,13 +74,11 @@ func (m *send) private(t Tx) ([]*journal.Message, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err := json.Marshal(&MessageSent{
-		Room: from.Room, To: m.To, Text: m.Text, Sender: from.Profile, Receiver: &from.Receiver,
-	})
+	data := MessageSent{Room: from.Room, To: m.To, Text: m.Text, Sender: from.Profile, Receiver: &from.Receiver}
 	return []*journal.Message{{
-		Kind: KindMessage, From: m.From, Except: m.Login, Data: data,
+		Kind: KindMessage, From: m.From, Except: m.Login, Data: data.appendJSON(make([]byte, 0, sentSize+len(m.Text))),
 		Entries: journal.To(RoomTopic(from.Room), account.Inbox(m.To), account.Inbox(m.From)),
-	}}, err
+	}}, nil
 }
 
 // spoken is a message of a room that the speaker can see, and its number there.

@@ -2,13 +2,15 @@ package journal
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
 // Change is one thing to do: its checks, its rows and its messages. Apply runs
 // on the one writer, alone; it reads and writes only through tx, must not wait
-// for anything else, and returns the messages that it causes. Its error fails
-// this change alone.
+// for anything else, and returns the messages that it causes, which are the
+// journal's from then on. Its error fails this change alone. tx is not to be
+// used after it.
 type Change interface {
 	Apply(tx *Tx) ([]*Message, error)
 }
@@ -106,23 +108,34 @@ func (tx *Tx) After(f func()) { tx.after = append(tx.after, f) }
 
 // Pending is a change that was handed over.
 type Pending struct {
-	done   chan struct{}
+	// owned by the writer, then by the finisher
+	change Change
+	key    Key
 	result Result
 	err    error
-	then   func(Result, error) // guarded by the journal's mu until taken
-	j      *Journal
+	after  []func() // see Tx.After
+
+	mu       sync.Mutex
+	finished bool                // guarded by mu; from then on result and err are everybody's to read
+	done     chan struct{}       // guarded by mu; made by the first who waits
+	then     func(Result, error) // guarded by mu
 }
 
 // Wait waits until the change is durable or refused. Where ctx ends first the
 // change may still happen.
 func (p *Pending) Wait(ctx context.Context) (Result, error) {
-	select {
-	case <-p.done:
+	p.mu.Lock()
+	if p.finished {
+		p.mu.Unlock()
 		return p.result, p.err
-	default:
 	}
+	if p.done == nil {
+		p.done = make(chan struct{})
+	}
+	done := p.done
+	p.mu.Unlock()
 	select {
-	case <-p.done:
+	case <-done:
 		return p.result, p.err
 	case <-ctx.Done():
 		return Result{}, ctx.Err()
@@ -133,25 +146,25 @@ func (p *Pending) Wait(ctx context.Context) (Result, error) {
 // come in the order of the changes, on the journal's goroutine: f must not wait.
 // It is called at once where the change is done already.
 func (p *Pending) Then(f func(Result, error)) {
-	p.j.pendingMu.Lock()
-	select {
-	case <-p.done:
-		p.j.pendingMu.Unlock()
-		f(p.result, p.err)
+	p.mu.Lock()
+	if !p.finished {
+		p.then = f
+		p.mu.Unlock()
 		return
-	default:
 	}
-	p.then = f
-	p.j.pendingMu.Unlock()
+	p.mu.Unlock()
+	f(p.result, p.err)
 }
 
-func (p *Pending) finish(r Result, err error) {
-	p.j.pendingMu.Lock()
-	p.result, p.err = r, err
+func (p *Pending) finish() {
+	p.mu.Lock()
+	p.finished, p.change, p.after = true, nil, nil
 	f := p.then
-	close(p.done)
-	p.j.pendingMu.Unlock()
+	if p.done != nil {
+		close(p.done)
+	}
+	p.mu.Unlock()
 	if f != nil {
-		f(r, err)
+		f(p.result, p.err)
 	}
 }

@@ -4,23 +4,55 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/status"
 )
 
 // group is one transaction: the changes that waited while the one before it
-// was committed. It is owned by the writer, then by the finisher.
+// was committed. The writer has one, and uses it for each in turn.
 type group struct {
-	j                 *Journal
-	batch             Batch
-	ops               []*op
-	records           []*record
-	heads             map[string]uint64 // numbers given in this group
-	keys              map[Key]*op       // keys that this group carried out
+	j     *Journal // static
+	batch Batch
+	ops   []*Pending
+	tx    Tx // of the change that runs
+
+	messages []*Message       // of all changes, in order
+	rows     []Row            // theirs
+	data     []byte           // where the rows stand
+	runs     []*run           // for each entry of each message, where it goes
+	fresh    map[string]*run  // the topics that the index in memory lacks
+	refs     []Ref            // of the keys that this group carried out
+	keys     map[Key]*Pending // the same
+	known    map[Key]Ref      // what the store knows of the group's keys
+
 	pos               uint64
 	now               time.Time
 	refused, repeated uint64
+}
+
+// maxScratch is how much room for rows is kept from one group to the next.
+const maxScratch = 4 << 20
+
+func newGroup(j *Journal) *group {
+	return &group{j: j, fresh: map[string]*run{}, keys: map[Key]*Pending{}, known: map[Key]Ref{}}
+}
+
+// begin makes the group an empty one for these changes.
+func (g *group) begin(ops []*Pending) {
+	if cap(g.data) > maxScratch {
+		*g = *newGroup(g.j)
+	}
+	g.ops, g.messages = ops, make([]*Message, 0, len(ops))
+	clear(g.rows)
+	clear(g.runs)
+	clear(g.refs)
+	g.rows, g.data, g.runs, g.refs = g.rows[:0], g.data[:0], g.runs[:0], g.refs[:0]
+	clear(g.fresh)
+	clear(g.keys)
+	clear(g.known)
+	g.pos, g.now, g.refused, g.repeated = g.j.pos, g.j.lastTime, 0, 0
 }
 
 // run carries the changes out and commits. derived is what was added to the
@@ -35,12 +67,15 @@ func (g *group) run() (derived *Derived, err error) {
 			err = errors.Join(err, g.batch.Abort())
 		}
 	}()
+	if err := g.lookUp(); err != nil {
+		return nil, err
+	}
 	for _, o := range g.ops {
 		if err := g.one(o); err != nil {
 			return nil, err
 		}
 	}
-	if err := g.batch.Append(g.rows()); err != nil {
+	if err := g.batch.Append(g.rows); err != nil {
 		return nil, err
 	}
 	if derived, err = g.derive(); err != nil {
@@ -49,13 +84,35 @@ func (g *group) run() (derived *Derived, err error) {
 	return derived, g.batch.Commit()
 }
 
+// lookUp asks the store for all keys of the group at once: most are new, and
+// to hear so of each alone would cost more than its message.
+func (g *group) lookUp() error {
+	var ask []Key
+	for _, o := range g.ops {
+		if o.key == (Key{}) {
+			continue
+		}
+		if _, ok := g.j.index.refs[o.key]; !ok {
+			ask = append(ask, o.key)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	refs, err := g.batch.Refs(context.Background(), ask)
+	for _, r := range refs {
+		g.known[r.Key] = r
+	}
+	return err
+}
+
 // one carries out one change. Its own failure is its own; an error that is
 // returned is the transaction's.
-func (g *group) one(o *op) error {
-	if o.key != (Key{}) {
-		known, err := g.repeat(o)
-		if err != nil || known {
-			return err
+func (g *group) one(o *Pending) error {
+	keyed := o.key != Key{}
+	if keyed {
+		if g.repeat(o) {
+			return nil
 		}
 	}
 	if now := time.Now().UTC(); now.After(g.now) {
@@ -74,48 +131,51 @@ func (g *group) one(o *op) error {
 		return err
 	}
 	for i, m := range ms {
-		r := &record{Message: *m}
-		if i == 0 && o.key != (Key{}) {
+		if m.ID != "" { // the change returned it twice
+			again := *m
+			m, ms[i] = &again, &again
+		}
+		var r header
+		if i == 0 && keyed {
 			r.key, r.of = o.key, len(ms)
 			g.keys[o.key] = o
+			g.refs = append(g.refs, Ref{Key: o.key, Pos: g.pos + 1, Count: len(ms), At: g.now})
 		}
-		if err := g.number(r); err != nil {
+		if err := g.number(m, &r); err != nil {
 			return err
 		}
-		o.result.Messages = append(o.result.Messages, &r.Message)
 	}
+	o.result.Messages = ms
 	return nil
 }
 
 // apply runs the change; a panic in it is its error.
-func (g *group) apply(o *op) (ms []*Message, err error) {
+func (g *group) apply(o *Pending) (ms []*Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			g.j.o.Log.Error("a change panicked", "panic", p, "change", fmt.Sprintf("%T", o.change))
 			ms, err = nil, fmt.Errorf("journal: a change panicked: %v", p)
 		}
 	}()
-	tx := &Tx{batch: g.batch, group: g, now: g.now}
-	ms, err = o.change.Apply(tx)
-	o.after = tx.after
+	g.tx = Tx{batch: g.batch, group: g, now: g.now}
+	ms, err = o.change.Apply(&g.tx)
+	o.after = g.tx.after
 	return ms, err
 }
 
 // repeat answers a change whose key is known with the first one's result.
-func (g *group) repeat(o *op) (known bool, err error) {
+func (g *group) repeat(o *Pending) (known bool) {
 	if first, ok := g.keys[o.key]; ok {
 		o.result = Result{Messages: first.result.Messages, Repeated: true}
 		g.repeated++
-		return true, nil
+		return true
 	}
 	ref, ok := g.j.index.refs[o.key]
 	if !ok {
-		if ref, ok, err = g.batch.Ref(context.Background(), o.key); err != nil {
-			return false, err
-		}
+		ref, ok = g.known[o.key]
 	}
 	if !ok || time.Since(ref.At) > g.j.o.RefAge {
-		return false, nil
+		return false
 	}
 	positions := make([]uint64, ref.Count)
 	for i := range positions {
@@ -125,61 +185,67 @@ func (g *group) repeat(o *op) (known bool, err error) {
 	if err != nil { // a damaged row is this change's trouble, not the group's
 		g.refused++
 		o.err = err
-		return true, nil //nolint:nilerr // it is told, to whom it concerns
+		return true
 	}
 	o.result = Result{Messages: ms, Repeated: true}
 	g.repeated++
-	return true, nil
+	return true
 }
 
 // number gives a message its row, its id and its place in each topic.
-func (g *group) number(r *record) error {
+func (g *group) number(m *Message, r *header) error {
 	g.pos++
-	r.pos, r.salt, r.Time = g.pos, newSalt(), g.now
-	r.ID = formatID(r.pos, r.salt)
-	entries := make([]Entry, len(r.Entries)) // the change may have shared its slice
-	for i, e := range r.Entries {
-		head, err := g.head(e.Topic)
+	r.pos, r.salt = g.pos, newSalt()
+	m.Time, m.ID = g.now, formatID(r.pos, r.salt)
+	if len(m.Entries) > 0 && m.Entries[0].Seq != 0 { // the change shares them among its messages
+		m.Entries = slices.Clone(m.Entries)
+	}
+	for i := range m.Entries {
+		e := &m.Entries[i]
+		t, err := g.topic(e.Topic)
 		if err != nil {
 			return err
 		}
-		entries[i] = Entry{Topic: e.Topic, Seq: head + 1}
-		g.heads[e.Topic] = head + 1
+		t.given++
+		// The name that the index has anyway: messages stay in memory for long.
+		e.Topic, e.Seq = t.name, t.head()+t.given
+		g.runs = append(g.runs, t)
 	}
-	r.Entries = entries
-	g.records = append(g.records, r)
+	g.messages = append(g.messages, m)
+	start := len(g.data)
+	g.data = r.append(g.data, m)
+	g.rows = append(g.rows, Row{Pos: r.pos, Data: g.data[start:len(g.data):len(g.data)]})
 	return nil
+}
+
+// topic is the newest part of a topic, an empty one where it is not in memory.
+func (g *group) topic(name string) (*run, error) {
+	// The writer alone changes the index, so it reads it without the lock.
+	if t := g.j.index.topics[name]; t != nil {
+		return t, nil
+	}
+	if t := g.fresh[name]; t != nil {
+		return t, nil
+	}
+	c, ok, err := g.batch.LastChunk(context.Background(), name)
+	if err != nil {
+		return nil, err
+	}
+	t := &run{name: name, first: 1}
+	if ok {
+		t.first = c.First + uint64(len(c.Positions))
+	}
+	g.fresh[name] = t
+	return t, nil
 }
 
 // head is a topic's last number, with what this group gave.
 func (g *group) head(topic string) (uint64, error) {
-	if h, ok := g.heads[topic]; ok {
-		return h, nil
-	}
-	// The writer alone changes the index, so it reads it without the lock.
-	if t, ok := g.j.index.topics[topic]; ok {
-		return t.head(), nil
-	}
-	c, ok, err := g.batch.LastChunk(context.Background(), topic)
-	if err != nil || !ok {
+	t, err := g.topic(topic)
+	if err != nil {
 		return 0, err
 	}
-	return c.First + uint64(len(c.Positions)) - 1, nil
-}
-
-func (g *group) rows() []Row {
-	size := 0
-	for _, r := range g.records {
-		size += len(r.Data) + 160
-	}
-	buf := make([]byte, 0, size)
-	rows := make([]Row, len(g.records))
-	for i, r := range g.records {
-		start := len(buf)
-		buf = r.append(buf)
-		rows[i] = Row{Pos: r.pos, Data: buf[start:len(buf):len(buf)]}
-	}
-	return rows
+	return t.head() + t.given, nil
 }
 
 // derive stores the index of everything before this group, once it is worth it.
@@ -201,30 +267,56 @@ func (g *group) derive() (*Derived, error) {
 	return &d, nil
 }
 
-// fail tells every change of the group that nothing was stored.
+// index adds the group to the index in memory, whose lock is held.
+func (g *group) index() {
+	x := &g.j.index
+	next := 0
+	for i, m := range g.messages {
+		for _, e := range m.Entries {
+			t := g.runs[next]
+			next++
+			if len(t.positions) == 0 {
+				x.topics[e.Topic] = t
+			}
+			t.given, t.positions = 0, append(t.positions, g.rows[i].Pos)
+		}
+	}
+	x.entries += next
+	for _, r := range g.refs {
+		x.refs[r.Key] = r
+	}
+}
+
+// fail takes the given numbers back, and tells every change of the group that
+// nothing was stored.
 func (g *group) fail() {
-	g.records = nil
+	for _, t := range g.runs {
+		t.given = 0
+	}
+	g.messages = nil
 	for _, o := range g.ops {
 		o.result = Result{}
 		o.err = status.Errorf(status.Unavailable, "NOT_STORED", "this could not be stored, and did not happen; try again in a moment")
 	}
 }
 
+// outcome is what came of a group, for the finisher.
+type outcome struct {
+	ops      []*Pending
+	messages []*Message
+}
+
 // finish hands the group's messages on, and then tells who waits.
-func (g *group) finish(sink func([]*Message)) {
-	if len(g.records) > 0 {
-		ms := make([]*Message, len(g.records))
-		for i, r := range g.records {
-			ms[i] = &r.Message
-		}
-		sink(ms)
+func (c outcome) finish(sink func([]*Message)) {
+	if len(c.messages) > 0 {
+		sink(c.messages)
 	}
-	for _, o := range g.ops {
+	for _, o := range c.ops {
 		if o.err == nil {
 			for _, f := range o.after {
 				f()
 			}
 		}
-		o.pending.finish(o.result, o.err)
+		o.finish()
 	}
 }

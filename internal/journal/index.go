@@ -3,15 +3,20 @@ package journal
 import (
 	"cmp"
 	"slices"
+	"strings"
 )
 
 // maxChunk is how many positions a stored chunk holds: one is read whole.
 const maxChunk = 512
 
-// run is the newest part of a topic: the rows of seq first, first+1, ….
+// run is the newest part of a topic: the rows of seq first, first+1, …. It is
+// empty where all of the topic is in the stored index: what is known then is
+// the topic's head.
 type run struct {
+	name      string // the topic, once for all its messages
 	first     uint64
-	positions []uint64 // never empty
+	positions []uint64
+	given     uint64 // numbers behind them that the group under way gave; owned by the writer
 }
 
 func (r *run) head() uint64 { return r.first + uint64(len(r.positions)) - 1 }
@@ -21,19 +26,62 @@ type index struct {
 	topics  map[string]*run
 	refs    map[Key]Ref
 	entries int
+
+	quiet  map[string]uint64 // heads of topics that are not in topics, as they were read
+	resets uint64            // how often topics left: what was read before may be old
 }
 
+// maxQuiet bounds the heads that are kept: with one more they are gathered anew.
+const maxQuiet = 1 << 14
+
 func (x *index) reset() {
-	*x = index{topics: map[string]*run{}, refs: map[Key]Ref{}}
+	*x = index{topics: map[string]*run{}, refs: map[Key]Ref{}, resets: x.resets + 1}
+}
+
+// head is where a topic stands, known false where that is not in memory.
+func (x *index) head(topic string) (head uint64, known bool) {
+	if t := x.topics[topic]; t != nil {
+		return t.head(), true
+	}
+	head, known = x.quiet[topic]
+	return head, known
+}
+
+// keep keeps a head that was read when there had been so many resets. What was
+// said since stands in topics, and is found there first.
+func (x *index) keep(topic string, head, resets uint64) {
+	if resets != x.resets {
+		return
+	}
+	if x.quiet == nil || len(x.quiet) >= maxQuiet {
+		x.quiet = map[string]uint64{}
+	}
+	x.quiet[topic] = head
+}
+
+// stored forgets what the stored index has now, but for the heads of the topics
+// that it was about: whoever spoke a moment ago speaks again.
+func (x *index) stored() {
+	for topic, t := range x.topics {
+		if len(t.positions) == 0 {
+			delete(x.topics, topic)
+			x.keep(topic, t.head(), x.resets)
+			continue
+		}
+		t.first, t.positions = t.first+uint64(len(t.positions)), nil
+	}
+	x.refs, x.entries = map[Key]Ref{}, 0
+	x.resets++
 }
 
 func (x *index) empty() bool { return x.entries == 0 && len(x.refs) == 0 }
 
+// add adds a row that was read.
 func (x *index) add(r *record) {
 	for _, e := range r.Entries {
 		t := x.topics[e.Topic]
 		if t == nil {
-			t = &run{first: e.Seq}
+			t = &run{name: e.Topic, first: e.Seq}
 			x.topics[e.Topic] = t
 		}
 		t.positions = append(t.positions, r.pos)
@@ -55,19 +103,25 @@ func (x *index) derived(mark uint64) Derived {
 		}
 	}
 	slices.SortFunc(d.Chunks, func(a, b Chunk) int {
-		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.First, b.First))
+		if c := strings.Compare(a.Topic, b.Topic); c != 0 {
+			return c
+		}
+		return cmp.Compare(a.First, b.First)
 	})
 	for _, r := range x.refs {
 		d.Refs = append(d.Refs, r)
 	}
 	slices.SortFunc(d.Refs, func(a, b Ref) int {
-		return cmp.Or(cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Ref, b.Ref))
+		if c := strings.Compare(a.Scope, b.Scope); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Key.Ref, b.Key.Ref)
 	})
 	return d
 }
 
-// from copies the positions of seq and after, at most limit. first is the
-// oldest seq that is in memory, 0 where the topic is not.
+// from copies the positions of seq and after, at most limit. first is the seq
+// from which on the topic is in memory, 0 where it is not.
 func (x *index) from(topic string, seq uint64, limit int) (positions []uint64, first uint64) {
 	t := x.topics[topic]
 	if t == nil {

@@ -16,8 +16,8 @@ import (
 const (
 	maxQueue   = 1 << 17 // changes waiting: past it a flood of them would fill the memory
 	maxGroup   = 4096    // changes in one commit: past it the first would wait too long
-	hotEntries = 16384   // entries kept in memory only: more are sorted better, and read again at a start
-	hotRefs    = 16384
+	hotEntries = 65536   // entries kept in memory only: more are sorted better, and read again at a start
+	hotRefs    = 65536
 )
 
 // Options says what a journal stands on.
@@ -36,13 +36,11 @@ type Journal struct {
 	o     Options
 	epoch string
 	wake  chan struct{} // one place: something is queued, or the end has come
-	ready chan *group   // committed groups, for the finisher
+	ready chan outcome  // committed groups, for the finisher
 
 	queueMu sync.Mutex
-	queue   []*op // guarded by queueMu
-	closed  bool  // guarded by queueMu
-
-	pendingMu sync.Mutex // guards Pending.then against its finish
+	queue   []*Pending // guarded by queueMu
+	closed  bool       // guarded by queueMu
 
 	mu      sync.RWMutex
 	index   index // guarded by mu; changed by the writer alone
@@ -59,16 +57,6 @@ type Journal struct {
 // Stats counts what a journal did since it was opened.
 type Stats struct {
 	Commits, Messages, Changes, Refused, Repeated, Failures uint64
-}
-
-// op is a change on its way.
-type op struct {
-	change  Change
-	key     Key
-	pending *Pending
-	result  Result
-	err     error
-	after   []func() // see Tx.After
 }
 
 // Open reads what the store holds and makes the index again from the rows that
@@ -89,7 +77,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	}
 	j := &Journal{
 		o: o, epoch: state.Epoch,
-		wake: make(chan struct{}, 1), ready: make(chan *group, 4),
+		wake: make(chan struct{}, 1), ready: make(chan outcome, 4),
 		pos: state.Mark, mark: state.Mark,
 	}
 	j.index.reset()
@@ -157,20 +145,20 @@ func (j *Journal) Do(c Change) *Pending { return j.DoOnce(Key{}, c) }
 // something within Options.RefAge, this one does nothing and gets its result.
 // A change that fails, or says nothing, is not remembered.
 func (j *Journal) DoOnce(k Key, c Change) *Pending {
-	p := &Pending{done: make(chan struct{}), j: j}
-	var err error
+	p := &Pending{change: c, key: k}
 	j.queueMu.Lock()
 	switch {
 	case j.closed:
-		err = status.Errorf(status.Unavailable, "CLOSING", "the server is going down")
+		p.err = status.Errorf(status.Unavailable, "CLOSING", "the server is going down")
 	case len(j.queue) >= maxQueue:
-		err = status.Errorf(status.Unavailable, "BUSY", "the server has more to store than it can; try again in a moment")
+		p.err = status.Errorf(status.Unavailable, "BUSY", "the server has more to store than it can; try again in a moment")
 	default:
-		j.queue = append(j.queue, &op{change: c, key: k, pending: p})
+		j.queue = append(j.queue, p)
 	}
+	refused := p.err != nil // asked before the unlock: from there on a queued p is the writer's
 	j.queueMu.Unlock()
-	if err != nil {
-		p.finish(Result{}, err)
+	if refused {
+		p.finish()
 		return p
 	}
 	j.signal()
@@ -196,7 +184,7 @@ func (j *Journal) signal() {
 }
 
 // take empties the queue, up to a group's bound.
-func (j *Journal) take() (ops []*op, more, closed bool) {
+func (j *Journal) take() (ops []*Pending, more, closed bool) {
 	j.queueMu.Lock()
 	defer j.queueMu.Unlock()
 	ops = j.queue
@@ -235,10 +223,13 @@ func (j *Journal) Run(ctx context.Context, sink func([]*Message)) error {
 
 // write is the writer: whatever waited while one commit ran is the next one.
 func (j *Journal) write() {
+	g := newGroup(j)
 	for {
 		ops, more, closed := j.take()
 		if len(ops) > 0 {
-			j.ready <- j.commit(ops)
+			g.begin(ops)
+			j.commit(g)
+			j.ready <- outcome{ops, g.messages}
 			continue
 		}
 		if closed && !more {
@@ -250,32 +241,28 @@ func (j *Journal) write() {
 
 // commit carries a group out in one transaction. Where the transaction fails,
 // none of it happened and each change is told so.
-func (j *Journal) commit(ops []*op) *group {
-	g := &group{j: j, ops: ops, heads: map[string]uint64{}, keys: map[Key]*op{}, pos: j.pos, now: j.lastTime}
+func (j *Journal) commit(g *group) {
 	derived, err := g.run()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.failure = err
 	if err != nil {
 		j.stats.Failures++
-		j.o.Log.Error("nothing can be stored", "error", err, "changes", len(ops))
+		j.o.Log.Error("nothing can be stored", "error", err, "changes", len(g.ops))
 		g.fail()
-		return g
+		return
 	}
 	if derived != nil {
-		j.index.reset()
+		j.index.stored()
 		j.mark = derived.Mark
 	}
-	for _, r := range g.records {
-		j.index.add(r)
-	}
+	g.index()
 	j.pos, j.lastTime = g.pos, g.now
 	j.stats.Commits++
-	j.stats.Changes += uint64(len(ops))
-	j.stats.Messages += uint64(len(g.records))
+	j.stats.Changes += uint64(len(g.ops))
+	j.stats.Messages += uint64(len(g.messages))
 	j.stats.Refused += g.refused
 	j.stats.Repeated += g.repeated
-	return g
 }
 
 // storeIndex writes what is derived but in memory only, so that the next start

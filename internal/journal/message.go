@@ -47,13 +47,18 @@ func (m *Message) Seq(topic string) uint64 {
 	return 0
 }
 
-// record is a message as its row holds it.
-type record struct {
-	Message
+// header is what a message's row holds besides it.
+type header struct {
 	pos  uint64
 	salt uint32 // makes an id unlike any other at the same pos in another epoch
 	key  Key    // on the first message of a change that had one
 	of   int    // how many messages that change made, where key is set
+}
+
+// record is a row that was read.
+type record struct {
+	header
+	Message
 }
 
 // The versions of a row: one with hops has a byte for them behind its version,
@@ -63,29 +68,29 @@ const (
 	recordHops    = 2
 )
 
-// append writes the record's row: version, then numbers as varints and
-// strings behind their length, Data last and to the end.
-func (r *record) append(b []byte) []byte {
-	if r.Hops > 0 {
-		b = append(b, recordHops, r.Hops)
+// append writes m's row: version, then numbers as varints and strings behind
+// their length, Data last and to the end.
+func (r *header) append(b []byte, m *Message) []byte {
+	if m.Hops > 0 {
+		b = append(b, recordHops, m.Hops)
 	} else {
 		b = append(b, recordVersion)
 	}
-	b = binary.AppendVarint(b, r.Time.UnixNano())
+	b = binary.AppendVarint(b, m.Time.UnixNano())
 	b = binary.BigEndian.AppendUint32(b, r.salt)
-	b = binary.AppendUvarint(b, r.From)
-	b = binary.AppendUvarint(b, r.Except)
-	b = appendString(b, r.Kind)
-	b = appendString(b, r.Ends)
+	b = binary.AppendUvarint(b, m.From)
+	b = binary.AppendUvarint(b, m.Except)
+	b = appendString(b, m.Kind)
+	b = appendString(b, m.Ends)
 	b = appendString(b, r.key.Scope)
 	b = appendString(b, r.key.Ref)
 	b = binary.AppendUvarint(b, uint64(r.of))
-	b = binary.AppendUvarint(b, uint64(len(r.Entries)))
-	for i := range r.Entries {
-		b = appendString(b, r.Entries[i].Topic)
-		b = binary.AppendUvarint(b, r.Entries[i].Seq)
+	b = binary.AppendUvarint(b, uint64(len(m.Entries)))
+	for i := range m.Entries {
+		b = appendString(b, m.Entries[i].Topic)
+		b = binary.AppendUvarint(b, m.Entries[i].Seq)
 	}
-	return append(b, r.Data...)
+	return append(b, m.Data...)
 }
 
 func appendString(b []byte, s string) []byte {
@@ -126,7 +131,7 @@ var errRecord = errors.New("journal: a row cannot be read")
 // decode reads the row at pos.
 func decode(row Row) (*record, error) {
 	d := decoder{b: row.Data}
-	r := &record{pos: row.Pos}
+	r := &record{header: header{pos: row.Pos}}
 	switch v := d.take(1); {
 	case d.bad || v[0] != recordVersion && v[0] != recordHops:
 		return nil, fmt.Errorf("%w: row %d is damaged or of a newer version", errRecord, row.Pos)

@@ -51,8 +51,8 @@ type Reader interface {
 	// ChunksFrom returns the topic's chunks in order, from the one that holds
 	// seq, at most limit.
 	ChunksFrom(ctx context.Context, topic string, seq uint64, limit int) ([]Chunk, error)
-	// Ref finds a remembered key.
-	Ref(ctx context.Context, k Key) (r Ref, ok bool, err error)
+	// Refs finds those of the keys that are remembered.
+	Refs(ctx context.Context, keys []Key) ([]Ref, error)
 }
 
 // Store is where the journal stands. There is one batch at a time.

@@ -17,17 +17,23 @@ var ErrNoMessage = status.Errorf(status.NotFound, "NO_MESSAGE", "there is no mes
 // Head is the last committed number of topic, 0 where nothing was said in it.
 func (j *Journal) Head(ctx context.Context, topic string) (uint64, error) {
 	j.mu.RLock()
-	t := j.index.topics[topic]
-	if t != nil {
-		defer j.mu.RUnlock()
-		return t.head(), nil
-	}
+	head, known := j.index.head(topic)
+	resets := j.index.resets
 	j.mu.RUnlock()
+	if known {
+		return head, nil
+	}
 	c, ok, err := j.o.Store.LastChunk(ctx, topic)
-	if err != nil || !ok {
+	if err != nil {
 		return 0, err
 	}
-	return c.First + uint64(len(c.Positions)) - 1, nil
+	if ok {
+		head = c.First + uint64(len(c.Positions)) - 1
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.index.keep(topic, head, resets)
+	return head, nil
 }
 
 // Read returns the messages of topic after seq in order, at most limit (and at
@@ -108,7 +114,7 @@ func (j *Journal) positions(ctx context.Context, topic string, seq uint64, limit
 	if len(hot) > 0 && first <= seq {
 		return hot, nil
 	}
-	if first != 0 && len(hot) == 0 { // seq is beyond the head
+	if first != 0 && first <= seq { // seq is beyond the head
 		return nil, nil
 	}
 	var found []uint64

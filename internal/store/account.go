@@ -151,6 +151,9 @@ func (q accounts) AddUser(ctx context.Context, u account.User) error {
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		u.ID, u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, u.Created.UnixMilli(), asInt(u.Suspended),
 		asInt(u.Proven), badges)
+	if err == nil {
+		q.tx.senders.forgetPerson(u.ID)
+	}
 	return err
 }
 
@@ -163,6 +166,9 @@ func (q accounts) SetUser(ctx context.Context, u account.User) error {
 	_, err = q.exec(ctx, `UPDATE users SET handle = ?, handle_key = ?, display = ?, name_key = ?, email = ?, email_key = ?,
 		password = ?, about = ?, avatar = ?, suspended = ?, proven = ?, badges = ? WHERE id = ?`,
 		u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, asInt(u.Suspended), asInt(u.Proven), badges, u.ID)
+	if err == nil {
+		q.tx.senders.forgetPerson(u.ID)
+	}
 	return err
 }
 

@@ -18,7 +18,13 @@ type chatStore struct{ chats }
 // Chats is where chats stand.
 func (s *Store) Chats() chat.Store { return chatStore{chats{s.queries}} }
 
-func (chatStore) In(tx *journal.Tx) chat.Tx { return chats{In(tx).queries} }
+func (chatStore) In(tx *journal.Tx) chat.Tx {
+	t := In(tx)
+	if t.chats == nil {
+		t.chats = chats{t.queries}
+	}
+	return t.chats
+}
 
 func (q chats) Relation(ctx context.Context, a, b uint64) (chat.Relation, bool, error) {
 	r := chat.Relation{A: a, B: b}
@@ -26,15 +32,6 @@ func (q chats) Relation(ctx context.Context, a, b uint64) (chat.Relation, bool, 
 	ok, err := q.row(ctx, "SELECT flags, room, since FROM relations WHERE a = ? AND b = ?", []any{a, b}, &r.Flags, &r.Room, &since)
 	r.Since = fromMillis(since)
 	return r, ok, err
-}
-
-func (q chats) Sender(ctx context.Context, from, to, a, b uint64) (chat.Sender, bool, error) {
-	var s chat.Sender
-	ok, err := q.row(ctx, "SELECT r.flags, r.room, u.id, u.handle, u.display, u.suspended, v.id, v.handle, v.display"+
-		" FROM relations r JOIN users u ON u.id = ? JOIN users v ON v.id = ? WHERE r.a = ? AND r.b = ?",
-		[]any{from, to, a, b}, &s.Flags, &s.Room, &s.Profile.ID, &s.Profile.Handle, &s.Profile.Name, &s.Suspended,
-		&s.Receiver.ID, &s.Receiver.Handle, &s.Receiver.Name)
-	return s, ok, err
 }
 
 func (q chats) User(ctx context.Context, id uint64) (account.User, bool, error) {
@@ -137,10 +134,16 @@ func (q chats) SetRelation(ctx context.Context, r chat.Relation) error {
 	_, err := q.exec(ctx, `INSERT INTO relations (a, b, flags, room, since) VALUES (?, ?, ?, ?, ?)
 		ON CONFLICT (a, b) DO UPDATE SET flags = excluded.flags, room = excluded.room, since = excluded.since`,
 		r.A, r.B, r.Flags, r.Room, r.Since.UnixMilli())
+	if err == nil {
+		q.tx.senders.forgetPair(r.A, r.B)
+	}
 	return err
 }
 
 func (q chats) DropRelation(ctx context.Context, a, b uint64) error {
 	_, err := q.exec(ctx, "DELETE FROM relations WHERE a = ? AND b = ?", a, b)
+	if err == nil {
+		q.tx.senders.forgetPair(a, b)
+	}
 	return err
 }

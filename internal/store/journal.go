@@ -107,56 +107,99 @@ func (q queries) ChunksFrom(ctx context.Context, topic string, seq uint64, limit
 		topic, topic, int64(seq), limit)
 }
 
-// Ref finds a remembered key.
-func (q queries) Ref(ctx context.Context, k journal.Key) (journal.Ref, bool, error) {
-	r := journal.Ref{Key: k}
-	var at int64
-	ok, err := q.row(ctx, "SELECT pos, count, at FROM journal_refs WHERE scope = ? AND ref = ?", []any{k.Scope, k.Ref}, &r.Pos, &r.Count, &at)
-	r.At = time.UnixMilli(at)
-	return r, ok, err
+// Refs finds those of the keys that are remembered, many with one statement.
+func (q queries) Refs(ctx context.Context, keys []journal.Key) ([]journal.Ref, error) {
+	var refs []journal.Ref
+	err := findRefs.each(len(keys), func(query string, from, to int) error {
+		args := make([]any, 0, 2*(to-from))
+		for _, k := range keys[from:to] {
+			args = append(args, k.Scope, k.Ref)
+		}
+		return q.rows(ctx, query, args, func(scan func(...any) error) error {
+			var r journal.Ref
+			var at int64
+			err := scan(&r.Scope, &r.Key.Ref, &r.Pos, &r.Count, &at)
+			r.At = time.UnixMilli(at)
+			refs = append(refs, r)
+			return err
+		})
+	})
+	return refs, err
 }
 
-// manyRows is how many rows one statement appends; the rest goes one by one.
-const manyRows = 32
+// batches is a statement for one row, and the same for several rows at once:
+// most of what a short statement costs is the way to it.
+type batches [len(batchSizes)]string
 
-var (
-	appendOne  = "INSERT INTO journal (pos, data) VALUES (?, ?)"
-	appendMany = appendOne + strings.Repeat(", (?, ?)", manyRows-1)
-)
+var batchSizes = [...]int{64, 8, 1}
 
-// Append adds rows at the journal's end.
-func (t *Tx) Append(rows []journal.Row) error {
-	args := make([]any, 0, 2*manyRows)
-	for len(rows) > 0 {
-		query, n := appendOne, 1
-		if len(rows) >= manyRows {
-			query, n = appendMany, manyRows
+// newBatches repeats one row's part between what stands before and behind it.
+func newBatches(before, row, behind string) (b batches) {
+	for i, n := range batchSizes {
+		b[i] = before + row + strings.Repeat(", "+row, n-1) + behind
+	}
+	return b
+}
+
+// each calls f with the statement for some rows, those from the first number up
+// to the second, until all n had their turn.
+func (b *batches) each(n int, f func(query string, from, to int) error) error {
+	from := 0
+	for i, size := range batchSizes {
+		for n-from >= size {
+			if err := f(b[i], from, from+size); err != nil {
+				return err
+			}
+			from += size
 		}
-		args = args[:0]
-		for _, r := range rows[:n] {
-			args = append(args, int64(r.Pos), r.Data)
-		}
-		if _, err := t.execRaw(background, query, args...); err != nil {
-			return err
-		}
-		rows = rows[n:]
 	}
 	return nil
 }
 
+var (
+	appendRows = newBatches("INSERT INTO journal (pos, data) VALUES ", "(?, ?)", "")
+	addChunks  = newBatches("INSERT OR REPLACE INTO journal_index (topic, first, positions) VALUES ", "(?, ?, ?)", "")
+	addRefs    = newBatches("INSERT OR REPLACE INTO journal_refs (scope, ref, pos, count, at) VALUES ", "(?, ?, ?, ?, ?)", "")
+	findRefs   = newBatches("SELECT scope, ref, pos, count, at FROM journal_refs WHERE (scope, ref) IN (VALUES ", "(?, ?)", ")")
+)
+
+// insert writes n rows, whose values row appends to args.
+func (t *Tx) insert(into *batches, n int, row func(args []any, i int) []any) error {
+	var args []any
+	return into.each(n, func(query string, from, to int) error {
+		args = args[:0]
+		for i := from; i < to; i++ {
+			args = row(args, i)
+		}
+		_, err := t.execRaw(background, query, args...)
+		return err
+	})
+}
+
+// Append adds rows at the journal's end.
+func (t *Tx) Append(rows []journal.Row) error {
+	return t.insert(&appendRows, len(rows), func(args []any, i int) []any {
+		return append(args, int64(rows[i].Pos), rows[i].Data)
+	})
+}
+
 // Derive adds to the index and moves its mark.
 func (t *Tx) Derive(d journal.Derived) error {
-	for _, c := range d.Chunks {
-		if _, err := t.execRaw(background, "INSERT OR REPLACE INTO journal_index (topic, first, positions) VALUES (?, ?, ?)", c.Topic, int64(c.First), pack(c.Positions)); err != nil {
-			return err
-		}
+	err := t.insert(&addChunks, len(d.Chunks), func(args []any, i int) []any {
+		c := &d.Chunks[i]
+		return append(args, c.Topic, int64(c.First), pack(c.Positions))
+	})
+	if err != nil {
+		return err
 	}
-	for _, r := range d.Refs {
-		if _, err := t.execRaw(background, "INSERT OR REPLACE INTO journal_refs (scope, ref, pos, count, at) VALUES (?, ?, ?, ?, ?)", r.Scope, r.Key.Ref, int64(r.Pos), r.Count, r.At.UnixMilli()); err != nil {
-			return err
-		}
+	err = t.insert(&addRefs, len(d.Refs), func(args []any, i int) []any {
+		r := &d.Refs[i]
+		return append(args, r.Scope, r.Key.Ref, int64(r.Pos), r.Count, r.At.UnixMilli())
+	})
+	if err != nil {
+		return err
 	}
-	_, err := t.execRaw(background, "UPDATE meta SET value = ? WHERE name = 'mark'", strconv.FormatUint(d.Mark, 10))
+	_, err = t.execRaw(background, "UPDATE meta SET value = ? WHERE name = 'mark'", strconv.FormatUint(d.Mark, 10))
 	return err
 }
 

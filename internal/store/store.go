@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -16,7 +15,6 @@ import (
 	"syscall"
 
 	"github.com/pressly/goose/v3"
-	"modernc.org/sqlite" // the database driver, pure Go
 )
 
 //go:embed migrations/*.sql
@@ -39,11 +37,16 @@ type Store struct {
 	lock    *os.File
 	write   *sql.DB // one connection
 	read    *sql.DB
-	batch   queries // writing, by the one connection; owned by the open Tx
+	batch   queries  // writing, by the one connection; owned by the open Tx
+	senders *senders // the same
 }
 
 // readers is how many snapshots can be read at once; more wait.
 const readers = 4
+
+// writerCache is how much of the file the writer keeps in memory, in KiB below
+// zero: the upper pages of its tables, and of the index what it adds to.
+const writerCache = "-32768"
 
 // Open opens or makes the data folder.
 func Open(ctx context.Context, o Options) (*Store, error) {
@@ -86,30 +89,24 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
-	if s.write, err = s.connect(1, "_txlock=immediate", pragma("synchronous", o.Synchronous), pragma("wal_autocheckpoint", "4000")); err != nil {
+	if s.write, err = s.connect(1, pragma{"synchronous", o.Synchronous}, pragma{"wal_autocheckpoint", "4000"}, pragma{"cache_size", writerCache}); err != nil {
 		return err
 	}
 	if err := s.migrate(ctx); err != nil {
 		return err
 	}
-	if s.read, err = s.connect(readers, pragma("query_only", "1")); err != nil {
+	if s.read, err = s.connect(readers, pragma{"query_only", "1"}); err != nil {
 		return err
 	}
 	s.queries = queries{db: s.read, stmts: &stmts{}}
 	s.batch = queries{db: s.write, stmts: &stmts{}}
+	s.senders = newSenders()
 	return s.firstTime(ctx)
 }
 
-func pragma(name, value string) string {
-	return "_pragma=" + url.QueryEscape(name+"("+value+")")
-}
-
-func (s *Store) connect(conns int, params ...string) (*sql.DB, error) {
-	dsn := "file:" + s.path + "?" + pragma("journal_mode", "WAL") + "&" + pragma("busy_timeout", "10000") + "&" + pragma("foreign_keys", "0")
-	for _, p := range params {
-		dsn += "&" + p
-	}
-	db, err := sql.Open("sqlite", dsn)
+func (s *Store) connect(conns int, more ...pragma) (*sql.DB, error) {
+	settings := append([]pragma{{"journal_mode", "WAL"}, {"busy_timeout", "10000"}, {"foreign_keys", "0"}}, more...)
+	db, err := openDatabase(s.path, settings...)
 	if err != nil {
 		return nil, err
 	}
@@ -246,9 +243,8 @@ func (q queries) execRaw(ctx context.Context, query string, args ...any) (int64,
 // note keeps the error that may have ended the transaction: SQLite rolls back
 // by itself where it meets a full disk, an I/O error or no memory.
 func (q queries) note(err error) error {
-	var e *sqlite.Error
-	if q.tx != nil && errors.As(err, &e) {
-		switch e.Code() & 0xff {
+	if q.tx != nil {
+		switch resultCode(err) {
 		case 7, 9, 10, 13: // NOMEM, INTERRUPT, IOERR, FULL
 			q.tx.over = err
 		}

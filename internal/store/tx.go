@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 
+	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
@@ -11,8 +12,10 @@ import (
 // BEGIN, savepoints and COMMIT are statements like any other.
 type Tx struct {
 	queries
-	over    error // why SQLite may have rolled back by itself
-	touched bool  // the change that runs has written, so its savepoint is open
+	senders *senders
+	chats   chat.Tx // this one, as chat sees it; nil until it is asked for
+	over    error   // why SQLite may have rolled back by itself
+	touched bool    // the change that runs has written, so its savepoint is open
 }
 
 // In is the store's side of a journal transaction.
@@ -20,7 +23,7 @@ func In(tx *journal.Tx) *Tx { return tx.Batch().(*Tx) }
 
 // Begin opens the write transaction.
 func (s *Store) Begin(ctx context.Context) (journal.Batch, error) {
-	t := &Tx{queries: s.batch}
+	t := &Tx{queries: s.batch, senders: s.senders}
 	t.queries.tx = t
 	_, err := t.execRaw(ctx, "BEGIN IMMEDIATE")
 	return t, err
@@ -68,6 +71,7 @@ func (t *Tx) Undo() error {
 		return nil
 	}
 	t.touched = false
+	t.senders.forget()
 	if _, err := t.execRaw(background, "ROLLBACK TO change"); err != nil {
 		return err
 	}
@@ -86,6 +90,7 @@ func (t *Tx) Commit() error {
 
 // Abort takes everything back.
 func (t *Tx) Abort() error {
+	t.senders.forget()
 	_, err := t.execRaw(background, "ROLLBACK")
 	return err
 }

@@ -267,7 +267,8 @@ func (s *Server) isOpen(w *watched) bool {
 }
 
 // Settle waits until what was handed to the journal is durable, and everything
-// that is durable was handed to every connection whose topic it is.
+// that is durable was handed to every connection whose topic it is; and until
+// friends were told who is online.
 func (s *Server) Settle(ctx context.Context) error {
 	for {
 		if err := s.settle(ctx); err != nil || s.routes.Settle == nil {
@@ -301,7 +302,14 @@ func (s *Server) settle(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return until(ctx, func() bool {
+		for _, w := range open {
+			if at := w.session; at.Topic == account.Inbox(at.User) && !s.Chats.Online(at.User) && s.isOpen(w) {
+				return false
+			}
+		}
+		return s.Chats.Told()
+	})
 }
 
 // noMoreThan waits until at most n connections are open.

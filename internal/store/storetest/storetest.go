@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
@@ -34,4 +36,15 @@ func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, s
 	})
 	tb.Cleanup(stop)
 	return st, j, stop
+}
+
+// CPUTime is what this process has used of all cores so far: a benchmark on a
+// machine that others use too compares this, and not its clock.
+func CPUTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
