@@ -25,7 +25,8 @@ test: deps fmt ## Test everything, with the race detector, a real browser and re
 	$(GO) test -count=1 -run 'Alloc|Size|Idle' ./internal/...
 	@# The other way of reading connections (internal/ws/reader.go).
 	$(GO) test -race -count=1 -tags goroutinereader -timeout 20m ./internal/ws ./internal/gateway/... ./internal/checker
-	cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...
+	@# The benchmarks need Linux.
+	if [ "$$(uname)" = Linux ]; then cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...; fi
 
 .PHONY: deps
 deps: ## Install what the tests need (a C compiler, Node, npm packages, Chromium), or say how to.

@@ -17,9 +17,7 @@ have() {
 e2e=e2e/package-lock.json
 
 missing=()
-if [ "$(go env CGO_ENABLED)" != 1 ] || ! have "$(go env CC)"; then
-	have gcc || missing+=(gcc libc6-dev)
-fi
+have gcc || missing+=(gcc libc6-dev) # for the race detector, and for the floor of the benchmarks
 have chromium chromium-browser google-chrome google-chrome-stable chrome || missing+=(chromium)
 if [ -f "$e2e" ]; then
 	have curl || missing+=(curl)

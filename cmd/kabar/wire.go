@@ -127,6 +127,7 @@ func (s *server) edges() error {
 		return err
 	}
 	s.sockets = ws.New(ws.Options{
+		Silent:    c.Limit.Connections,
 		PingEvery: orNever(c.Keepalive.Ping), DeadAfter: orNever(c.Keepalive.Dead),
 		WriteStall: orForever(c.Session.Stall), AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
 	})

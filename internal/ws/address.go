@@ -24,3 +24,12 @@ func addressOf(a net.Addr) address {
 func (a address) String() string {
 	return netip.AddrPortFrom(netip.AddrFrom16(a.ip).Unmap(), a.port).String()
 }
+
+// network is what a limit for one address counts as one: with IPv6 everybody has
+// a network of 64 bits for themselves.
+func (a address) network() [16]byte {
+	if !netip.AddrFrom16(a.ip).Is4In6() {
+		clear(a.ip[8:])
+	}
+	return a.ip
+}

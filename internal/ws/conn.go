@@ -175,6 +175,18 @@ func (c *Conn) kill() {
 	c.signal()
 }
 
+// broken is kill by who reads, of a connection that is no more: there is nothing
+// to cut but what somebody may still be sending. Needs mu.
+func (c *Conn) broken() {
+	if c.back != nil {
+		c.kill()
+		return
+	}
+	c.flags |= isDead
+	c.over.Store(true)
+	c.signal()
+}
+
 // silent cuts off a connection of which no whole request came, where it is one.
 func (c *Conn) silent() bool {
 	c.mu.Lock()

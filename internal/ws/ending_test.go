@@ -123,6 +123,35 @@ func TestCloseWithUnreadInput(t *testing.T) {
 	}
 }
 
+// What waits to be sent when the peer ends its side is still sent, whether it
+// said so or not.
+func TestHalfCloseWithBacklog(t *testing.T) {
+	for _, said := range []bool{false, true} {
+		ends := newEndings(t)
+		s := newSite(t, Options{}, with(&funcs{closed: ends.closed, message: func(_ *Turn, c *Conn, _ Kind, _ []byte) {
+			c.Send(AppendBinary(nil, pattern(20<<20)))
+		}}, nil))
+		p := s.open()
+		p.send(fin|opText, "x")
+		if said {
+			p.sendClose(1000, "")
+		}
+		_ = p.Conn.(*net.TCPConn).CloseWrite()
+		if said {
+			ends.want("1000 ")
+		} else {
+			ends.want("1006 ")
+		}
+		p.want(fin|opBinary, string(pattern(20<<20)))
+		if said {
+			p.wantClose(1000)
+		} else {
+			p.wantEOF()
+		}
+		eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
+	}
+}
+
 // The last messages and the end come together, and are there before anybody
 // reads: all is answered, at each stage.
 func TestDataAndEndAtOnce(t *testing.T) {
@@ -174,9 +203,14 @@ func TestResets(t *testing.T) {
 		return p, <-conns
 	}
 	for name, bring := range map[string]func() (p *peer, want string){
-		"greeting": func() (*peer, string) { p := s.dial(); p.write([]byte("GET /")); return p, "" },
-		"live":     func() (*peer, string) { p, _ := opened(""); return p, "1006 " },
-		"half":     func() (*peer, string) { p, _ := opened(""); p.send(opText, "h"); return p, "1006 " },
+		"greeting": func() (*peer, string) {
+			p := s.dial()
+			p.write([]byte("GET /"))
+			eventually(t, "it is there", func() bool { return s.Stats().Open == 1 })
+			return p, ""
+		},
+		"live": func() (*peer, string) { p, _ := opened(""); return p, "1006 " },
+		"half": func() (*peer, string) { p, _ := opened(""); p.send(opText, "h"); return p, "1006 " },
 		"waiting": func() (*peer, string) {
 			p, _ := opened("wait")
 			eventually(t, "it waits", func() bool { return g.waiting.Load() == 1 })
@@ -337,5 +371,46 @@ func TestShutdownHangs(t *testing.T) {
 	eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
 	if n, err := io.Copy(io.Discard, p.br); n > 100 {
 		t.Errorf("%d bytes, %v", n, err)
+	}
+}
+
+// OnClose is the last call, also where another is under way on another goroutine.
+func TestCloseIsLast(t *testing.T) {
+	for _, where := range []string{"ping", "drain"} {
+		t.Run(where, func(t *testing.T) {
+			g := newGate(t)
+			ends := newEndings(t)
+			h := &funcs{closed: func(c *Conn, code uint16, reason string) {
+				if g.waiting.Load() != 0 {
+					t.Error("a call is under way")
+				}
+				ends.closed(c, code, reason)
+			}}
+			if where == "ping" {
+				h.ping = func(_ *Conn, dst []byte) []byte { g.wait(); return dst }
+			} else {
+				h.drain = func(*Conn) { g.wait() }
+			}
+			accept, conns := one(h, &Limits{Queue: 100 << 10})
+			s := newSite(t, Options{PingEvery: 20 * time.Millisecond}, accept)
+			p := s.open()
+			c := <-conns
+			if where == "drain" {
+				f := AppendBinary(nil, pattern(60<<10))
+				for c.Send(f) {
+				}
+				go p.wantGone()
+			}
+			eventually(t, "it waits", func() bool { return g.waiting.Load() == 1 })
+			c.mu.Lock()
+			c.kill()
+			c.mu.Unlock()
+			time.Sleep(50 * time.Millisecond)
+			if len(ends.ch) != 0 {
+				t.Error("OnClose did not wait")
+			}
+			g.release()
+			ends.want("1006 ")
+		})
 	}
 }

@@ -102,9 +102,9 @@ func TestUndeclaredWait(t *testing.T) {
 		p.talk(0, 3)
 	}
 	eventually(t, "one leads, nobody else is there", func() bool {
-		s.poller.mu.Lock()
-		defer s.poller.mu.Unlock()
-		return s.poller.workers == 0 && routines("(*poller).handle(") == 1
+		s.polled().mu.Lock()
+		defer s.polled().mu.Unlock()
+		return s.polled().workers == 0 && routines("(*poller).handle(") == 1
 	})
 }
 
@@ -163,7 +163,7 @@ func TestStaleEvents(t *testing.T) {
 			syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | syscall.EPOLLHUP | syscall.EPOLLERR,
 		} {
 			tn := takeTurn(nil)
-			s.poller.event(tn, syscall.EpollEvent{Events: mask, Fd: slot})
+			s.polled().event(tn, syscall.EpollEvent{Events: mask, Fd: slot})
 			tn.release()
 		}
 	}
@@ -199,7 +199,7 @@ func TestFlushTogether(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					s.poller.flush(c)
+					s.polled().flush(c)
 					runtime.Gosched()
 				}
 			}
@@ -294,4 +294,39 @@ func TestFlood(t *testing.T) {
 		t.Errorf("%d messages of the flood were handled first, of %d", n, sent/len(frame))
 	}
 	_ = p.Close()
+}
+
+// A leader that is relieved while it accepts goes on, beside the next.
+func TestAcceptTogether(t *testing.T) {
+	s := newSite(t, Options{Reader: Epoll}, with(&funcs{message: echo}, nil))
+	s.open().talk(0, 1)
+	f := s.polled().frontOf(-1)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					s.polled().accept(f)
+					time.Sleep(20 * time.Microsecond)
+				}
+			}
+		})
+	}
+	var clients sync.WaitGroup
+	for range 8 {
+		clients.Go(func() {
+			for range 30 {
+				p := s.open()
+				p.talk(0, 1)
+				_ = p.Close()
+			}
+		})
+	}
+	clients.Wait()
+	close(stop)
+	wg.Wait()
 }

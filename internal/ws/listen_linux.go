@@ -17,7 +17,7 @@ import (
 type polledFront struct {
 	raw     syscall.RawConn
 	id      int32       // its number for the kernel, less than 0
-	starved bool        // owned by the leader: there were no descriptors the last time
+	starved atomic.Bool // there were no descriptors the last time
 	retry   atomic.Bool // a timer has accepting tried again
 }
 
@@ -95,8 +95,7 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 	case syscall.EAGAIN, syscall.EINVAL, syscall.EBADF:
 		return false
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
-		if !f.polled.starved {
-			f.polled.starved = true
+		if f.polled.starved.CompareAndSwap(false, true) {
 			p.srv.opt.Log.Warn("ws: no more connections can be accepted for now; those that are there go on", "error", errno)
 		}
 		if !f.polled.retry.CompareAndSwap(false, true) { // or each that comes would have its own
@@ -110,7 +109,7 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 	default: // that one came to nothing
 		return true
 	}
-	f.polled.starved = false
+	f.polled.starved.Store(false)
 	c := &Conn{srv: p.srv, sock: p, fd: int32(fd), addr: addressOfRaw(&sa), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
 	c.turn.Store(isRead)
 	c.heard.Store(p.srv.now.Load())

@@ -55,6 +55,9 @@ func TestFirstBytes(t *testing.T) {
 				p.wantClose(1000)
 				ends.want("1000 ")
 			}
+			if want := uint64(2 * (len(b) - len(opening) + len(clientFrame(0, []byte{0, 0})))); s.Stats().BytesIn != want {
+				t.Errorf("%d bytes after the handshake, want %d", s.Stats().BytesIn, want)
+			}
 		})
 	}
 }
@@ -64,10 +67,13 @@ func TestFirstBytes(t *testing.T) {
 func TestForeignBytes(t *testing.T) {
 	head := "POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 300000\r\nX-Long: " + repeat("y", 5000) + "\r\n\r\n"
 	for name, first := range map[string]string{"head": head, "garbage": "\x16\x03\x01\r\n\r\n", "empty line": "\r\n"} {
-		for _, pause := range []bool{false, true} {
-			t.Run(fmt.Sprint(name, pause), func(t *testing.T) {
+		for _, timeout := range []time.Duration{time.Second, time.Hour} {
+			if timeout == time.Second && name != "head" {
+				continue
+			}
+			t.Run(fmt.Sprint(name, timeout), func(t *testing.T) {
 				// Nobody cuts it off when the time for a request is over.
-				o := Options{HandshakeTimeout: 40 * time.Millisecond, Silent: 1}
+				o := Options{HandshakeTimeout: timeout, Silent: 1}
 				s := newSiteBeside(t, listenOn(t, "tcp", "127.0.0.1:0"), o, with(&funcs{}, nil), func(s *site, nc net.Conn) {
 					s.wg.Go(func() {
 						defer func() { _ = nc.Close() }()
@@ -85,9 +91,9 @@ func TestForeignBytes(t *testing.T) {
 				for range 2 {
 					p := s.dial()
 					all := append([]byte(first), pattern(300_000)...)
-					if pause {
+					if timeout == time.Second {
 						p.write(all[:len(first)])
-						time.Sleep(150 * time.Millisecond)
+						time.Sleep(1500 * time.Millisecond)
 						all = all[len(first):]
 					}
 					go func() {
@@ -208,6 +214,10 @@ func TestHTTPThenUpgrade(t *testing.T) {
 		_ = p.Close()
 		eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
 	}
+	early := len(clientFrame(0, []byte("early"))) + len(clientFrame(0, []byte("too")))
+	if want := 3 * uint64(early+len(clientFrame(0, pattern(3<<20)))+len(clientFrame(0, []byte{0, 0}))); s.Stats().BytesIn != want {
+		t.Errorf("%d bytes after the handshake, want %d", s.Stats().BytesIn, want)
+	}
 }
 
 // Where there is nobody else, everything else is told 426.
@@ -283,22 +293,7 @@ func TestSilentPeers(t *testing.T) {
 // The bound of silent connections holds for one address, and each way to leave
 // it is counted back.
 func TestSilentBound(t *testing.T) {
-	const most = 3
-	s := newSiteBeside(t, listenOn(t, "tcp", "127.0.0.1:0"), Options{Silent: most, HandshakeTimeout: 2 * time.Second}, func(r *Request, _ *Conn) (Handler, *Limits, *Refusal) {
-		if r.Path == "/no" {
-			return nil, nil, &Refusal{}
-		}
-		return &funcs{}, nil, nil
-	}, func(_ *site, nc net.Conn) { _ = nc.Close() })
-	count := func() (n int) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for _, k := range s.silent {
-			n += k
-		}
-		return n
-	}
-	leave := map[string]func(p *peer){
+	for name, leave := range map[string]func(p *peer){
 		"answer":     func(p *peer) { p.write([]byte(opening)); p.wantOpen() },
 		"refusal":    func(p *peer) { p.write([]byte(strings.Replace(opening, "/x", "/no", 1))); p.wantGone() },
 		"bad":        func(p *peer) { p.write([]byte(strings.Replace(opening, "Host: test", "Host", 1))); p.wantGone() },
@@ -308,35 +303,55 @@ func TestSilentBound(t *testing.T) {
 		"reset":      func(p *peer) { _ = p.Conn.(*net.TCPConn).SetLinger(0); _ = p.Close() },
 		"half close": func(p *peer) { p.write([]byte("GET")); _ = p.Conn.(*net.TCPConn).CloseWrite(); p.wantGone() },
 		"timeout":    func(p *peer) { p.wantGone() },
-	}
-	for name, leave := range leave {
+		"shutdown":   nil,
+	} {
 		t.Run(name, func(t *testing.T) {
-			var ps []*peer
-			for range most {
-				ps = append(ps, s.dial())
+			o := Options{Silent: 3, HandshakeTimeout: time.Hour}
+			if name == "timeout" {
+				o.HandshakeTimeout = 2 * time.Second
 			}
-			eventually(t, "all are counted", func() bool { return count() == most })
-			s.dial().wantGone() // one too many
-			for _, p := range ps {
-				leave(p)
-			}
-			eventually(t, "all are counted back", func() bool { return count() == 0 })
-			for _, c := range s.conns() {
-				c.Close(1000, "")
-			}
-			for _, p := range ps {
-				_ = p.Close()
-			}
-			eventually(t, "gone", func() bool { return s.Stats().Open == 0 })
+			s := newSiteBeside(t, listenOn(t, "tcp", "127.0.0.1:0"), o, func(r *Request, _ *Conn) (Handler, *Limits, *Refusal) {
+				if r.Path == "/no" {
+					return nil, nil, &Refusal{}
+				}
+				return &funcs{}, nil, nil
+			}, func(_ *site, nc net.Conn) { _ = nc.Close() })
+			tryBound(t, s, leave)
 		})
 	}
-	s.dial()
-	eventually(t, "counted", func() bool { return count() == 1 })
-	ctx, cancel := context.WithTimeout(context.Background(), generous)
-	defer cancel()
-	if err := s.Shutdown(ctx, nil); err != nil || count() != 0 {
-		t.Errorf("%d are silent after Shutdown: %v", count(), err)
+}
+
+// tryBound has as many silent peers as may be, and then all of them leave; nil is
+// by Shutdown.
+func tryBound(t *testing.T, s *site, leave func(*peer)) {
+	t.Helper()
+	count := func() (n int) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		for _, k := range s.silent {
+			n += k
+		}
+		return n
 	}
+	var ps []*peer
+	for range s.opt.Silent {
+		ps = append(ps, s.dial())
+	}
+	eventually(t, "all are counted", func() bool { return count() == s.opt.Silent })
+	s.dial().wantGone() // one too many
+	if leave == nil {
+		ctx, cancel := context.WithTimeout(context.Background(), generous)
+		defer cancel()
+		if err := s.Shutdown(ctx, nil); err != nil || count() != 0 {
+			t.Errorf("%d are silent after Shutdown: %v", count(), err)
+		}
+		return
+	}
+	for _, p := range ps {
+		leave(p)
+	}
+	eventually(t, "all are counted back", func() bool { return count() == 0 })
+	s.open() // there is room again
 }
 
 func TestAddresses(t *testing.T) {

@@ -151,6 +151,9 @@ func newSiteBeside(tb testing.TB, ln net.Listener, o Options, accept Acceptor, f
 	if o.Log == nil {
 		o.Log = quietLog
 	}
+	if o.PingEvery == 0 { // or a test that takes long would hear pings
+		o.PingEvery = -1
+	}
 	s := &site{Server: New(o), tb: tb, addr: ln.Addr().String(), ln: ln}
 	var other func(net.Conn)
 	if foreign != nil {

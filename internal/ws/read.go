@@ -71,6 +71,7 @@ func (c *Conn) greet(t *Turn, b []byte) (came []byte, foreign bool) {
 	}
 	if n < len(b) {
 		c.half().kept = append([]byte(nil), b[n:]...)
+		c.srv.count.bytesIn.Add(uint64(len(b) - n))
 	}
 	r.RemoteAddr, r.turn = c.RemoteAddr(), t
 	c.answerTo(r, c.front.accept)
@@ -125,7 +126,7 @@ func (c *Conn) conclude(err error) {
 	if c.end == nil {
 		c.end = &ending{code: CodeAbnormal, due: c.srv.clock() + int64(c.srv.opt.CloseTimeout)}
 		if err != nil && !errors.Is(err, io.EOF) {
-			c.kill()
+			c.broken()
 		}
 		if c.back != nil { // to a peer that ended only its own side
 			c.back.due = c.srv.clock() + int64(c.srv.opt.WriteStall)

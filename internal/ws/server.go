@@ -30,7 +30,7 @@ const (
 // AbuseAfter is off.
 type Options struct {
 	Reader           Reader        // Epoll
-	Silent           int           // how many connections of one address may be there without a request; 0 is any number
+	Silent           int           // how many connections of one address (IPv6: of one /64) may be there without a request; 0 is any number
 	PingEvery        time.Duration // 25 s
 	DeadAfter        time.Duration // 60 s without a byte from the peer, while we read: 1006
 	WriteStall       time.Duration // 30 s with something to send and no byte taken: StallCode
@@ -128,6 +128,7 @@ func (s *Server) Serve(nc net.Conn, buffered []byte, r *Request, accept Acceptor
 	c.answerTo(r, accept)
 	if len(early) > 0 && c.stage == live {
 		c.half().kept = early
+		s.count.bytesIn.Add(uint64(len(early)))
 	}
 	c.sock.run(c)
 }
@@ -252,10 +253,10 @@ func (s *Server) mayBeSilent(c *Conn) bool {
 	if s.silent == nil {
 		s.silent = map[[16]byte]int{}
 	}
-	if s.silent[c.addr.ip] >= most {
+	if s.silent[c.addr.network()] >= most {
 		return false
 	}
-	s.silent[c.addr.ip]++
+	s.silent[c.addr.network()]++
 	return true
 }
 
@@ -266,10 +267,10 @@ func (s *Server) spoke(c *Conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.silent[c.addr.ip]; n > 1 {
-		s.silent[c.addr.ip] = n - 1
+	if n := s.silent[c.addr.network()]; n > 1 {
+		s.silent[c.addr.network()] = n - 1
 	} else {
-		delete(s.silent, c.addr.ip)
+		delete(s.silent, c.addr.network())
 	}
 }
 

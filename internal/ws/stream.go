@@ -128,6 +128,7 @@ func (s *stream) deliver(c *Conn, src *source) error {
 		if err != nil {
 			return err
 		}
+		c.srv.count.bytesIn.Add(uint64(len(b)))
 		if src.waited && c.rate != nil {
 			c.rate.rest(c)
 		}
