@@ -2,7 +2,9 @@ package chat
 
 import (
 	"encoding/json"
+	"reflect"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/kabar-io/kabar/internal/account"
 )
@@ -26,6 +28,33 @@ func FuzzMessageSent(f *testing.F) {
 		}
 		if got := m.appendJSON([]byte("x")); string(got) != "x"+string(want) {
 			t.Fatalf("%s, want %s", got, want)
+		}
+		var read MessageSent
+		if err := json.Unmarshal(want, &read); err != nil {
+			t.Fatal(err)
+		}
+		if quick, err := ReadMessage(want); err != nil || !reflect.DeepEqual(quick, read) {
+			t.Fatalf("%s is read as %+v, %v; want %+v", want, quick, err, read)
+		}
+	})
+}
+
+// FuzzReadMessage: what is read by hand is what encoding/json reads.
+func FuzzReadMessage(f *testing.F) {
+	m := MessageSent{
+		Room: 7, To: 2, Text: "Hai!", Sender: account.Profile{ID: 1, Handle: "ann", Name: "Ann"}, Receiver: &account.Profile{ID: 2},
+		Group: &GroupProfile{ID: 3, Name: "g", Owner: 1}, Reply: "1-2",
+	}
+	f.Add(m.appendJSON(nil))
+	f.Add([]byte(`{"room":07,"text":"","sender":{"id":1,"handle":"","name":""}}`))
+	f.Add([]byte(`{"room":+7,"text":"","sender":{"id":1_0,"handle":"","name":""}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var quick, slow MessageSent
+		if !utf8.Valid(data) || !quick.readJSON(string(data)) {
+			return
+		}
+		if err := json.Unmarshal(data, &slow); err != nil || !reflect.DeepEqual(quick, slow) {
+			t.Fatalf("%q is read as %+v, want %+v, %v", data, quick, slow, err)
 		}
 	})
 }

@@ -151,8 +151,8 @@ func (f earFormat) Append(dst []byte, m *journal.Message, _ uint64) []byte {
 		ok = json.Unmarshal(m.Data, &d) == nil
 		t.From = d.By
 	case chat.KindMessage:
-		var d chat.MessageSent
-		ok = json.Unmarshal(m.Data, &d) == nil && (f.me == 0 || m.From != f.me) // in an inbox stands what one sent, too
+		d, err := chat.ReadMessage(m.Data)
+		ok = err == nil && (f.me == 0 || m.From != f.me) // in an inbox stands what one sent, too
 		t.From, t.Text = d.Sender, d.Text
 	case chat.KindLine:
 		var d chat.Line

@@ -63,6 +63,13 @@ type refusal struct {
 // decode reads a client's text frame. limit is how many bytes the text may
 // have; with receipts there are more types than MESSAGE.
 func decode(p []byte, limit int, receipts bool) (message, *refusal) {
+	if m, ok := quick(p, limit); ok {
+		return m, nil
+	}
+	return decodeAny(p, limit, receipts)
+}
+
+func decodeAny(p []byte, limit int, receipts bool) (message, *refusal) {
 	var f struct {
 		Type json.RawMessage `json:"type"`
 		Data json.RawMessage `json:"data"`
@@ -170,8 +177,11 @@ func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 func (f Format) encode(m *journal.Message) []byte {
 	switch m.Kind {
 	case chat.KindMessage:
-		var d chat.MessageSent
-		if json.Unmarshal(m.Data, &d) != nil {
+		if m.From == f.User && !f.Devices { // one's own
+			return nil
+		}
+		d, err := chat.ReadMessage(m.Data)
+		if err != nil {
 			return nil
 		}
 		switch {

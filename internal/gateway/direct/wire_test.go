@@ -90,6 +90,9 @@ func FuzzDecode(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		m, bad := decode(in, limit, false)
+		if same, alsoBad := decodeAny(in, limit, false); same != m && bad == nil || (bad == nil) != (alsoBad == nil) {
+			t.Fatalf("%q is %+v, %+v; read by the book %+v, %+v", in, m, bad, same, alsoBad)
+		}
 		if bad != nil {
 			var e struct {
 				Type int
