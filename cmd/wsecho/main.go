@@ -90,7 +90,7 @@ func (echo) OnMessage(t *ws.Turn, _ *ws.Conn, k ws.Kind, p []byte) { t.Reply(k, 
 func (echo) Ping(_ *ws.Conn, dst []byte) []byte                    { return dst }
 func (echo) OnPong(*ws.Conn, []byte)                               {}
 func (echo) OnDrain(*ws.Conn)                                      {}
-func (echo) OnClose(*ws.Conn, uint16, string)                      {}
+func (echo) OnClose(*ws.Turn, *ws.Conn, uint16, string)            {}
 
 // size is a number of bytes on the command line.
 type size int

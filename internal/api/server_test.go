@@ -187,7 +187,7 @@ func (deaf) OnMessage(*ws.Turn, *ws.Conn, ws.Kind, []byte) {}
 func (deaf) Ping(_ *ws.Conn, dst []byte) []byte            { return dst }
 func (deaf) OnPong(*ws.Conn, []byte)                       {}
 func (deaf) OnDrain(*ws.Conn)                              {}
-func (deaf) OnClose(*ws.Conn, uint16, string)              {}
+func (deaf) OnClose(*ws.Turn, *ws.Conn, uint16, string)    {}
 
 func TestLimits(t *testing.T) {
 	h, _ := started(t, api.Options{})

@@ -114,7 +114,7 @@ func (s *Socket) OnDrain(*ws.Conn) {
 }
 
 // OnClose takes the sessions out.
-func (s *Socket) OnClose(*ws.Conn, uint16, string) { s.leave() }
+func (s *Socket) OnClose(*ws.Turn, *ws.Conn, uint16, string) { s.leave() }
 
 // Resume finds where a session begins that asks for what came after a
 // position: "", a position, or "last" for where its owner has everything;

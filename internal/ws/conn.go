@@ -69,7 +69,7 @@ type ending struct {
 	lost   bool  // nothing can be sent any more; what still comes may tell why
 }
 
-// sock is what depends on the way of reading: a socket in the poller's set (poll),
+// sock is what depends on the way of reading: a socket in the poller's set (poller),
 // or any net.Conn with a goroutine (stream).
 type sock interface {
 	// begin takes nc over for a connection that has joined, run reads it from
@@ -275,9 +275,9 @@ func (c *Conn) onDrain() {
 	c.h.OnDrain(c)
 }
 
-func (c *Conn) onClose(code uint16, reason string) {
+func (c *Conn) onClose(t *Turn, code uint16, reason string) {
 	defer c.recovered("OnClose")
-	c.h.OnClose(c, code, reason)
+	c.h.OnClose(t, c, code, reason)
 }
 
 func (c *Conn) onPing(dst []byte) (p []byte) {

@@ -20,13 +20,14 @@ type Acceptor func(r *Request, c *Conn) (Handler, *Limits, *Refusal)
 // Handler hears one connection. OnMessage and OnPong are called by the reading
 // side, one at a time; Ping and OnDrain come from other goroutines and may
 // overlap with those; nothing comes after OnClose. A panic closes the connection
-// with 1011.
+// with 1011. A call that waits for something holds up all connections: one that
+// is given a Turn calls its Blocking before, and the others must not wait.
 type Handler interface {
 	// OnMessage is one whole message, in order. p is valid during the call only
 	// and may be written to. While it runs, nothing more is read from c.
 	OnMessage(t *Turn, c *Conn, k Kind, p []byte)
 	// Ping appends the payload of the next ping to dst (at most 125 bytes in
-	// all; what is over is cut off). It must not block.
+	// all; what is over is cut off).
 	Ping(c *Conn, dst []byte) []byte
 	// OnPong is a pong, asked for or not. p is valid during the call only.
 	OnPong(c *Conn, p []byte)
@@ -36,7 +37,7 @@ type Handler interface {
 	// OnClose is called exactly once, last, and as soon as the end is decided:
 	// code and reason are those of whoever closed first; 1005 where the peer
 	// gave none, 1006 where it just went.
-	OnClose(c *Conn, code uint16, reason string)
+	OnClose(t *Turn, c *Conn, code uint16, reason string)
 }
 
 // Limits of the connections of one dialect; shared by them, never changed. Each

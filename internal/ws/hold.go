@@ -27,10 +27,10 @@ func (c *Conn) settle(t *Turn) bool {
 	full, most := t.full, t.rest
 	t.full, t.paused, t.rest = false, false, 0
 	switch {
-	case most > 0:
-		return c.sock.wait(c, &hold{most: most, done: c.over.Load})
 	case full || c.busy():
 		return c.sock.wait(c, &hold{done: func() bool { return c.over.Load() || (!full || c.low()) && !c.busy() }})
+	case most > 0:
+		return c.sock.wait(c, &hold{most: most, done: c.over.Load})
 	}
 	return true
 }

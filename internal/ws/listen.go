@@ -81,6 +81,7 @@ func (s *Server) admit(f *front, nc net.Conn) {
 	c := &Conn{srv: s, sock: newStream(nc, ""), addr: addressOf(nc.RemoteAddr()), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
 	c.heard.Store(s.clock())
 	if !s.join(c) {
+		s.count.refused.Add(1)
 		_ = nc.Close()
 		return
 	}

@@ -112,11 +112,12 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 	f.polled.starved.Store(false)
 	c := &Conn{srv: p.srv, sock: p, fd: int32(fd), addr: addressOfRaw(&sa), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
 	c.turn.Store(isRead)
-	c.heard.Store(p.srv.now.Load())
 	if !p.srv.join(c) {
+		p.srv.count.refused.Add(1)
 		_ = syscall.Close(int(fd))
 		return true
 	}
+	c.heard.Store(p.srv.now.Load())
 	if p.control(syscall.EPOLL_CTL_ADD, int(fd), c.slot, readEvents) != 0 {
 		p.srv.spoke(c)
 		p.shut(c)

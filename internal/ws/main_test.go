@@ -59,7 +59,7 @@ func (f *funcs) OnDrain(c *Conn) {
 	}
 }
 
-func (f *funcs) OnClose(c *Conn, code uint16, reason string) {
+func (f *funcs) OnClose(_ *Turn, c *Conn, code uint16, reason string) {
 	if f.closed != nil {
 		f.closed(c, code, reason)
 	}

@@ -52,6 +52,7 @@ type poller struct {
 	mu      sync.Mutex
 	term    uint64 // counts leaders
 	busy    bool   // the leader handles something
+	stays   bool   // it would hand its role on, and too many have
 	claimed uint64 // counts what leaders handled
 	checked uint64 // claimed, as of the last check
 	workers int    // that had the role and are not done
@@ -167,10 +168,11 @@ func (p *poller) handle(t *Turn) {
 func (p *poller) next(term uint64) (ev syscall.EpollEvent, c *Conn, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.term != term { // and whoever leads now may be busy
+		return ev, nil, false
+	}
 	for p.busy = false; ; {
 		switch {
-		case p.term != term:
-			return ev, nil, false
 		case p.at < p.n:
 			ev = p.events[p.at]
 			p.at++
@@ -184,7 +186,7 @@ func (p *poller) next(term uint64) (ev syscall.EpollEvent, c *Conn, ok bool) {
 			}
 			continue
 		}
-		p.busy = true
+		p.busy, p.stays = true, false
 		p.claimed++
 		return ev, c, true
 	}
@@ -193,7 +195,9 @@ func (p *poller) next(term uint64) (ev syscall.EpollEvent, c *Conn, ok bool) {
 // ask gets events, and waits for some where there is nothing else to do. Needs
 // mu, and lets go of it. False is the end of all.
 func (p *poller) ask() bool {
-	p.ready, p.more = append(p.ready[:0], p.more...), p.more[:0]
+	p.ready = append(p.ready[:0], p.more...)
+	clear(p.more)
+	p.more = p.more[:0]
 	p.mu.Unlock()
 	defer p.mu.Lock()
 	if len(p.ready) > 0 {
@@ -216,7 +220,7 @@ func (l *lead) handOn() {
 		l.p = nil
 		return
 	}
-	if p.workers < maxWorkers {
+	if p.stays = p.workers >= maxWorkers; !p.stays {
 		l.p = nil
 		p.depose()
 	}
@@ -226,7 +230,7 @@ func (l *lead) handOn() {
 func (p *poller) depose() {
 	p.workers++
 	p.term++
-	p.busy = false
+	p.busy, p.stays = false, false
 	p.wg.Add(1)
 	go p.handle(p.newLead(p.term))
 }
@@ -240,12 +244,13 @@ func (p *poller) check() {
 	}
 	p.mu.Lock()
 	stuck := p.busy && p.claimed == p.checked && p.workers < maxWorkers
+	said := p.stays
 	p.checked = p.claimed
 	if stuck {
 		p.depose()
 	}
 	p.mu.Unlock()
-	if stuck {
+	if stuck && !said {
 		p.srv.opt.Log.Error("ws: a handler waits without having called Blocking, and held up all connections")
 	}
 }
@@ -254,7 +259,7 @@ func (p *poller) check() {
 // slot's earlier connection, does no harm: only what recv says counts.
 func (p *poller) event(t *Turn, ev syscall.EpollEvent) {
 	c := p.srv.table.get(ev.Fd)
-	if c == nil {
+	if c == nil || c.sock != sock(p) { // the slot may be a stream's by now
 		return
 	}
 	if ev.Events&syscall.EPOLLOUT != 0 {
@@ -322,18 +327,24 @@ func (p *poller) pass(c *Conn, t *Turn) {
 				return
 			}
 		case stepMore:
-			if n%passReads == 0 && t.lead.p != nil {
-				p.mu.Lock()
-				mine := p.term == t.lead.term
-				if mine {
-					p.more = append(p.more, c)
-				}
-				p.mu.Unlock()
-				if mine {
-					return
-				}
+			if n%passReads == 0 {
+				p.postpone(c, t)
+				return
 			}
 		}
+	}
+}
+
+// postpone goes on with a connection when the others have had their turn.
+func (p *poller) postpone(c *Conn, t *Turn) {
+	p.mu.Lock()
+	mine := t.lead.p != nil && p.term == t.lead.term
+	if mine {
+		p.more = append(p.more, c)
+	}
+	p.mu.Unlock()
+	if !mine {
+		p.takeUp(c)
 	}
 }
 
@@ -359,7 +370,7 @@ func (p *poller) step(c *Conn, t *Turn) outcome {
 			return stepMore
 		}
 	case closing:
-		if !c.tell() {
+		if !c.tell(t) {
 			return stepDone
 		}
 		return stepMore
@@ -437,9 +448,10 @@ func (c *Conn) detach() (fd int32) {
 	return fd
 }
 
-// flush sends what waits, as far as the socket takes it.
+// flush sends what waits, as far as the socket takes it; behind its share it asks
+// for another event.
 func (p *poller) flush(c *Conn) {
-	for {
+	for range passReads {
 		c.mu.Lock()
 		b := c.back
 		if b == nil || c.fd < 0 || c.flags&isDead != 0 || c.flags&isArmed == 0 {
@@ -456,6 +468,11 @@ func (p *poller) flush(c *Conn) {
 		if c.advanced(err) {
 			return
 		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.fd >= 0 {
+		_ = p.control(syscall.EPOLL_CTL_MOD, int(c.fd), c.slot, readEvents|syscall.EPOLLOUT)
 	}
 }
 

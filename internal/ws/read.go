@@ -140,7 +140,7 @@ func (c *Conn) conclude(err error) {
 
 // tell tells the handler of the end, once nobody calls it any more; false at a
 // pause.
-func (c *Conn) tell() bool {
+func (c *Conn) tell(t *Turn) bool {
 	c.mu.Lock()
 	alone := c.users == 0
 	c.mu.Unlock()
@@ -151,7 +151,7 @@ func (c *Conn) tell() bool {
 	code, reason := c.end.code, c.end.reason
 	c.mu.Unlock()
 	c.srv.count.closed(code)
-	c.onClose(code, reason)
+	c.onClose(t, code, reason)
 	c.part, c.rate = nil, nil
 	c.stage = lingering
 	return true

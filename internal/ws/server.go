@@ -230,6 +230,7 @@ func (s *Server) join(c *Conn) bool {
 	}
 	if s.walker == nil {
 		s.walker = make(chan struct{})
+		s.now.Store(s.clock())
 		go s.walk(s.walker)
 	}
 	if n := len(s.free); n > 0 {

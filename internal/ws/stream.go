@@ -86,7 +86,9 @@ func (s *stream) read(c *Conn) {
 	}
 	if c.stage == live {
 		c.conclude(s.deliver(c, src))
-		c.tell()
+		t := takeTurn(c)
+		c.tell(t)
+		t.release()
 	}
 	s.linger(c, src)
 	s.shut(c)

@@ -59,6 +59,9 @@ func (t *Turn) Reply(k Kind, p []byte) {
 // It may be called more than once; a handler that waits without it holds all of
 // them up.
 func (t *Turn) Blocking() {
+	if t == nil { // nobody reads for it
+		return
+	}
 	t.flush()
 	t.lead.handOn()
 }
@@ -70,4 +73,7 @@ func (t *Turn) flush() {
 	full := t.c.push(t.out, t.frames)
 	t.full = full && t.frames > 0 || t.full
 	t.out, t.frames = t.out[:0], 0
+	if cap(t.out) > replyAtOnce {
+		t.out = nil
+	}
 }

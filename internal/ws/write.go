@@ -239,7 +239,7 @@ func (c *Conn) advanced(err error) (done bool) {
 		return true
 	}
 	if c.low() {
-		if b.ping != nil {
+		if b.ping != nil && c.end == nil {
 			b.add(AppendFrame(nil, opPong, b.ping))
 			b.ping = nil
 		}

@@ -98,7 +98,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	}
 	s.lane = g.lane(e.URL)
 	if err := s.listen(ctx, e); err != nil {
-		s.LoginSocket.OnClose(c, 0, "")
+		s.LoginSocket.OnClose(nil, c, 0, "")
 		s.lane.release()
 		return nil, err
 	}
@@ -330,8 +330,8 @@ func (s *socket) OnDrain(c *ws.Conn) {
 }
 
 // OnClose takes the connection out, and runs its disconnect trigger.
-func (s *socket) OnClose(c *ws.Conn, code uint16, reason string) {
-	s.LoginSocket.OnClose(c, code, reason)
+func (s *socket) OnClose(t *ws.Turn, c *ws.Conn, code uint16, reason string) {
+	s.LoginSocket.OnClose(t, c, code, reason)
 	s.deafen()
 	s.lane.leave(s)
 	e := s.g.o.Processes.Endpoint(s.lane.url)

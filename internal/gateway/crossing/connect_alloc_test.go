@@ -24,13 +24,13 @@ func TestAllocationsOfAGuest(t *testing.T) {
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		defer stays.OnClose(d.c, ws.CodeNormal, "")
+		defer stays.OnClose(nil, d.c, ws.CodeNormal, "")
 		n := testing.AllocsPerRun(5000, func() {
 			h, _, refusal := accept(r, d.c)
 			if refusal != nil {
 				t.Fatal(refusal)
 			}
-			h.OnClose(d.c, ws.CodeNormal, "")
+			h.OnClose(nil, d.c, ws.CodeNormal, "")
 		})
 		if n != guestAllocs {
 			t.Errorf("%v allocations, want %d: where there are less now, say so here", n, guestAllocs)

@@ -125,7 +125,7 @@ func (d *door) knock(tb testing.TB, path, query string, header ...string) {
 	if refusal != nil {
 		tb.Fatalf("%s?%s: %d %s", path, query, refusal.Status, refusal.Body)
 	}
-	h.OnClose(d.c, 1000, "")
+	h.OnClose(nil, d.c, 1000, "")
 }
 
 // ways are the upgrades that there are. Each gives its path, its query and a

@@ -79,7 +79,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 func (s *socket) greet(ctx context.Context, c *ws.Conn) error {
 	friends, err := s.g.o.Chats.OnlineFriends(ctx, s.User)
 	if err != nil {
-		s.OnClose(c, 0, "") // it is refused after all
+		s.OnClose(nil, c, 0, "") // it is refused after all
 		return err
 	}
 	greeting(friends, func(frames []byte) bool { return c.Send(frames) })

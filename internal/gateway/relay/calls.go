@@ -293,11 +293,12 @@ func (s *socket) offline(ctx context.Context, c *ws.Conn, other uint64) {
 }
 
 // gone takes a socket of somebody out. With the last one their calls are over.
-func (g *Gateway) gone(user uint64) {
+func (g *Gateway) gone(t *ws.Turn, user uint64) {
 	ended := g.calls.leave(user)
 	if len(ended) == 0 {
 		return
 	}
+	t.Blocking()
 	ctx, cancel := context.WithTimeout(context.Background(), storeTime)
 	defer cancel()
 	for i := range ended {

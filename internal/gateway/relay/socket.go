@@ -75,7 +75,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		err = s.Hear(ctx, &hub.Session{Format: Likes{}, Topic: chat.PostsTopic}, hub.Now())
 	}
 	if err != nil {
-		g.gone(u.ID)
+		g.gone(nil, u.ID)
 		return nil, err
 	}
 	return s, nil
@@ -124,7 +124,7 @@ func shownAfter(seq uint64, t account.Ticket) uint64 {
 }
 
 // OnClose takes the socket out; with somebody's last one their calls end.
-func (s *socket) OnClose(c *ws.Conn, code uint16, reason string) {
-	s.LoginSocket.OnClose(c, code, reason)
-	s.g.gone(s.User)
+func (s *socket) OnClose(t *ws.Turn, c *ws.Conn, code uint16, reason string) {
+	s.LoginSocket.OnClose(t, c, code, reason)
+	s.g.gone(t, s.User)
 }

@@ -253,8 +253,8 @@ func session(h ws.Handler) *hub.Session {
 	return nil
 }
 
-func (w *watched) OnClose(c *ws.Conn, code uint16, reason string) {
-	w.Handler.OnClose(c, code, reason)
+func (w *watched) OnClose(t *ws.Turn, c *ws.Conn, code uint16, reason string) {
+	w.Handler.OnClose(t, c, code, reason)
 	w.s.mu.Lock()
 	delete(w.s.open, w)
 	w.s.mu.Unlock()
