@@ -21,7 +21,7 @@ import (
 type benchCmd struct {
 	config.Access `embed:""`
 	URL           string         `name:"url" placeholder:"http://HOST:PORT" help:"Where the server is; else the first address of listen."`
-	Gateway       string         `name:"gateway" default:"feed" placeholder:"NAME" help:"feed, direct, events, relay or bot. Default: ${default}."`
+	Gateway       string         `name:"gateway" default:"events" placeholder:"NAME" help:"events, feed, direct, relay or bot. Default: ${default}."`
 	Clients       int            `name:"clients" default:"100" placeholder:"N" help:"How many are connected. Default: ${default}."`
 	Rate          config.Rate    `name:"rate" default:"100/s" placeholder:"N/s" help:"Messages of all clients together. Default: ${default}."`
 	Duration      time.Duration  `name:"duration" default:"30s" placeholder:"TIME" help:"For how long messages are sent. Default: ${default}."`
@@ -30,20 +30,20 @@ type benchCmd struct {
 	ConnectRate   config.Rate    `name:"connect-rate" default:"500/s" placeholder:"N/s" help:"How many connect. Default: ${default}."`
 	JSON          bool           `name:"json" help:"The summary as one JSON object."`
 	Keep          bool           `name:"keep" help:"Leave accounts, instance or endpoint as they are at the end."`
-	Yes           bool           `name:"yes" help:"Do it to a server on another machine, too."`
+	Yes           bool           `name:"yes" help:"Do it to a server on another machine, and to one where somebody is connected, too."`
 }
 
 // Help is what stands below the first line of --help.
 func (benchCmd) Help() string {
 	return `A load on a running server, seen from its clients. Every client is a real connection; a message carries the time when it was due, and whoever hears it tells how long it took.
 
-  feed    N listeners hear the lines of an account that speaks at the rate
-  direct  N people, friends in pairs, write to each other
   events  N listeners hear the events of an instance, posted at the rate
+  feed    N listeners hear the lines of an account that speaks at the rate, as everybody on the feed does
+  direct  N people, friends in pairs, write to each other
   relay   N people, friends in pairs, send each other frames of a type of their own
   bot     N connections to an endpoint; every frame is answered
 
-What it needs it makes with the administrator's key, under names that begin with bench-, and takes away at the end. Accounts cannot be deleted: they stay, suspended, for the next run. The load is real: try it on a server that nobody uses.
+What it needs it makes with the administrator's key, under names that begin with bench-, and takes away at the end. Accounts cannot be deleted: they stay, suspended, for the next run. The load is real: try it on a server that nobody uses. Where somebody is connected already it wants --yes.
 
 The exit status is 1 where messages are missing, nobody could connect or none was taken.`
 }
@@ -84,7 +84,7 @@ func (c *benchCmd) options() (o load.Options, err error) {
 		return o, err
 	}
 	o = load.Options{
-		URL: address, Key: key, Gateway: c.Gateway, Clients: c.Clients, Rate: c.Rate.PerSecond(), Duration: c.Duration,
+		URL: address, Key: key, Gateway: c.Gateway, Shared: c.Yes, Clients: c.Clients, Rate: c.Rate.PerSecond(), Duration: c.Duration,
 		Warmup: c.Duration / 10, Size: c.Size, ConnectRate: c.ConnectRate.PerSecond(), Keep: c.Keep,
 	}
 	if c.Warmup != nil {

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/kabar-io/kabar/internal/load"
 )
 
@@ -100,7 +102,7 @@ func TestBenchLoadsEachGateway(t *testing.T) {
 		{"relay", 1, []string{"ack_ms", "delivery_ms"}, []string{"histories", "-1 to 4, suspended"}}, // with the accounts of direct
 	} {
 		var out, errs bytes.Buffer
-		exit := server.bench(t.Context(), &out, &errs, "--gateway", c.gateway, "--clients", "4", "--rate", "80/s", "--duration", "500ms", "--warmup", "0", "--json")
+		exit := server.bench(t.Context(), &out, &errs, "--gateway", c.gateway, "--clients", "4", "--rate", "80/s", "--duration", "500ms", "--warmup", "0", "--json", "--yes")
 		if exit != 0 {
 			t.Errorf("%s: %d %s %s", c.gateway, exit, errs.String(), out.String())
 			continue
@@ -219,7 +221,7 @@ func TestBenchSaysWhatIsWrong(t *testing.T) {
 		{"--admin-key of-another-server-altogether-1234", 1, []string{"administrator's key", "--admin-key", "--data"}},
 		{"--data " + t.TempDir() + "/none", 1, []string{"administrator's key", "--admin-key"}},
 		{"--gateway feed --clients 2 --duration 1h", 1, []string{"NOT_ALLOWED", "feed.publish"}},
-		{"--gateway direct --clients 4 --duration 1s", 1, []string{"limit.registrations", "--limits off", "left behind: the accounts bench-"}},
+		{"--gateway direct --clients 4 --duration 1s --yes", 1, []string{"limit.registrations", "--limits off", "left behind: the accounts bench-"}},
 	} {
 		var out, errs bytes.Buffer
 		if exit := server.bench(t.Context(), &out, &errs, strings.Fields(c.args)...); exit != c.exit {
@@ -230,6 +232,25 @@ func TestBenchSaysWhatIsWrong(t *testing.T) {
 				t.Errorf("bench %s says %q, without %q", c.args, errs.String(), word)
 			}
 		}
+	}
+}
+
+// TestBenchAsksBeforeSomebodyFeelsIt: without --yes nobody who is connected
+// feels a load, and by itself it is one that nobody else hears.
+func TestBenchAsksBeforeSomebodyFeelsIt(t *testing.T) {
+	server := benchServer(t)
+	listener, _, err := websocket.Dial(t.Context(), "ws://"+server.addr+"/websocket", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.CloseNow()
+	var out, errs bytes.Buffer
+	if exit := server.bench(t.Context(), &out, &errs); exit != 1 || !strings.Contains(errs.String(), "1 connected") || !strings.Contains(errs.String(), "--yes") {
+		t.Errorf("%d %s", exit, errs.String())
+	}
+	errs.Reset()
+	if exit := server.bench(t.Context(), &out, &errs, "--clients", "2", "--duration", "200ms", "--yes", "--json"); exit != 0 || !strings.Contains(out.String(), `"gateway":"events"`) {
+		t.Errorf("%d %s %s", exit, errs.String(), out.String())
 	}
 }
 

@@ -24,7 +24,7 @@ type certificate struct {
 
 	mu     sync.Mutex
 	read   *tls.Certificate // guarded by mu
-	of     time.Time        // guarded by mu; the newest of the files' times
+	of     [2]written       // guarded by mu; the files as they were then
 	looked time.Time        // guarded by mu
 }
 
@@ -52,8 +52,8 @@ func (f *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		return f.read, nil
 	}
 	f.looked = time.Now()
-	changed, err := newest(f.c.Cert, f.c.Key)
-	if err == nil && f.read != nil && changed.Equal(f.of) {
+	files, err := look(f.c.Cert, f.c.Key)
+	if err == nil && f.read != nil && files == f.of {
 		return f.read, nil
 	}
 	var read tls.Certificate
@@ -62,7 +62,7 @@ func (f *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	switch {
 	case err == nil:
-		f.read, f.of = &read, changed
+		f.read, f.of = &read, files
 	case f.read == nil:
 		return nil, fmt.Errorf("the certificate of tls.cert and tls.key cannot be used: %w", err)
 	default:
@@ -71,17 +71,21 @@ func (f *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return f.read, nil
 }
 
-func newest(files ...string) (t time.Time, err error) {
-	for _, name := range files {
+// written is what shows that a file was written: a newer one may have an older
+// time, where it was copied with it.
+type written struct {
+	at, size int64 // Unix nanoseconds, bytes
+}
+
+func look(cert, key string) (files [2]written, err error) {
+	for i, name := range []string{cert, key} {
 		info, err := os.Stat(name)
 		if err != nil {
-			return t, err
+			return files, err
 		}
-		if info.ModTime().After(t) {
-			t = info.ModTime()
-		}
+		files[i] = written{info.ModTime().UnixNano(), info.Size()}
 	}
-	return t, nil
+	return files, nil
 }
 
 // trusting is how to reach a server of this configuration from its own machine:

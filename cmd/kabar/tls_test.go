@@ -148,6 +148,34 @@ func TestACertificateIsReadAgain(t *testing.T) {
 	}
 }
 
+// TestARenewedCertificateMayLookOld: one that was copied with its time is older
+// than the key, and read all the same; and so is one of the same time.
+func TestARenewedCertificateMayLookOld(t *testing.T) {
+	c := certificateFiles(t)
+	f := &certificate{c: c, log: slog.New(slog.DiscardHandler)}
+	now := time.Now()
+	for _, of := range []struct {
+		name string
+		at   time.Time
+	}{
+		{"one.example", now.Add(-48 * time.Hour)},
+		{"two.example", now.Add(-time.Hour)},
+		{"a-longer-one.example", now.Add(-time.Hour)},
+	} {
+		writeCertificate(t, c, of.name)
+		for file, at := range map[string]time.Time{c.Cert: of.at, c.Key: now} {
+			if err := os.Chtimes(file, at, at); err != nil {
+				t.Fatal(err)
+			}
+		}
+		f.looked = time.Time{}
+		got, err := f.get(nil)
+		if err != nil || got.Leaf.DNSNames[0] != of.name {
+			t.Errorf("%v, not %s: %v", got.Leaf.DNSNames, of.name, err)
+		}
+	}
+}
+
 func TestTLSNeedsBoth(t *testing.T) {
 	for _, c := range []config.TLS{{Cert: "a"}, {Key: "b"}, {Cert: "/no/such", Key: "/no/such"}} {
 		if _, err := tlsConfig(c, nil); err == nil || !strings.Contains(err.Error(), "tls.cert") {

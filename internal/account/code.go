@@ -15,10 +15,13 @@ import (
 )
 
 // Bounds of the codes that wait to be used. Over either the oldest gives way:
-// of the login, and of all.
+// of the user, whatever logins they have, and of all. Whose code gave way asks
+// for another. At limit.connects as it is by itself, which bounds asking for
+// codes, too, no more than 61,000 wait within the minute that they live, and so
+// nobody's gives way to another's. With more a second they do, beyond 65,536.
 const (
-	maxCodes        = 1 << 16
-	maxCodesOfLogin = 1000
+	maxCodes       = 1 << 16
+	maxCodesOfUser = 1000
 )
 
 // codes are the one-time codes that were issued and nobody has used yet. They
@@ -28,13 +31,13 @@ type codes struct {
 	mu   sync.Mutex
 	by   map[digest]*list.Element // guarded by mu; of line
 	line list.List                // guarded by mu: every *waitingCode, as they were issued
-	of   map[uint64][]digest      // guarded by mu: those of a login, as they were issued
+	of   map[uint64][]digest      // guarded by mu: those of a user, as they were issued
 }
 
 type waitingCode struct {
-	hash  digest
-	login uint64
-	until time.Time
+	hash        digest
+	user, login uint64
+	until       time.Time
 }
 
 func newCodes() *codes { return &codes{by: map[digest]*list.Element{}, of: map[uint64][]digest{}} }
@@ -49,11 +52,11 @@ func (c *codes) add(w waitingCode, now time.Time) {
 		}
 		c.remove(e)
 	}
-	if mine := c.of[w.login]; len(mine) >= maxCodesOfLogin {
+	if mine := c.of[w.user]; len(mine) >= maxCodesOfUser {
 		c.remove(c.by[mine[0]])
 	}
 	c.by[w.hash] = c.line.PushBack(&w)
-	c.of[w.login] = append(c.of[w.login], w.hash)
+	c.of[w.user] = append(c.of[w.user], w.hash)
 }
 
 // take takes a code out: of all who ask for it, the first gets it.
@@ -71,11 +74,11 @@ func (c *codes) take(hash digest) (waitingCode, bool) {
 func (c *codes) remove(e *list.Element) waitingCode {
 	w := *c.line.Remove(e).(*waitingCode)
 	delete(c.by, w.hash)
-	mine := c.of[w.login]
+	mine := c.of[w.user]
 	if i := slices.Index(mine, w.hash); len(mine) > 1 {
-		c.of[w.login] = slices.Delete(mine, i, i+1)
+		c.of[w.user] = slices.Delete(mine, i, i+1)
 	} else {
-		delete(c.of, w.login)
+		delete(c.of, w.user)
 	}
 	return w
 }
@@ -89,7 +92,7 @@ func (s *Service) Issue(l Login) (string, error) {
 		RegisteredClaims: jwt.RegisteredClaims{Audience: jwt.ClaimStrings{codeAudience}, ExpiresAt: until},
 	})
 	if err == nil {
-		s.waiting.add(waitingCode{digestOf(code), l.ID, until.Time}, now)
+		s.waiting.add(waitingCode{digestOf(code), l.User, l.ID, until.Time}, now)
 	}
 	return code, err
 }

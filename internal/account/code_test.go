@@ -97,16 +97,16 @@ func TestCodesExpire(t *testing.T) {
 }
 
 func TestCodesAreBounded(t *testing.T) {
-	of, all := account.FillCodes(3*account.MaxCodes, 2*account.MaxCodesOfLogin)
-	if of != account.MaxCodesOfLogin || all > account.MaxCodes || all < account.MaxCodes-1 {
-		t.Fatalf("%d of one login wait, and %d of all", of, all)
+	of, all := account.FillCodes(3*account.MaxCodes, 2*account.MaxCodesOfUser)
+	if of != account.MaxCodesOfUser || all > account.MaxCodes || all < account.MaxCodes-1 {
+		t.Fatalf("%d of one user wait, and %d of all", of, all)
 	}
 	w := start(t, t.TempDir(), account.Options{})
 	w.user("ann")
 	_, l := w.login("ann")
 	oldest, _ := w.Issue(l)
 	second, _ := w.Issue(l)
-	for range account.MaxCodesOfLogin - 1 {
+	for range account.MaxCodesOfUser - 1 {
 		if _, err := w.Issue(l); err != nil {
 			t.Fatal(err)
 		}
@@ -116,6 +116,31 @@ func TestCodesAreBounded(t *testing.T) {
 	}
 	if _, _, err := w.Spend(t.Context(), second, ""); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestManyLoginsEvictNobodyElse: one person's logins, of which each asks for as
+// many codes as a person may have, push out their own and no other's.
+func TestManyLoginsEvictNobodyElse(t *testing.T) {
+	w := start(t, t.TempDir(), account.Options{CodeTTL: time.Hour})
+	w.user("ann")
+	w.user("bob")
+	_, ann := w.login("ann")
+	_, bob := w.login("bob")
+	code, err := w.Issue(ann)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range account.MaxCodes/account.MaxCodesOfUser + 1 {
+		l := account.Login{ID: bob.ID + uint64(n), User: bob.User}
+		for range account.MaxCodesOfUser {
+			if _, err := w.Issue(l); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, l, err := w.Spend(t.Context(), code, ""); err != nil || l != ann {
+		t.Errorf("%+v, %v", l, err)
 	}
 }
 

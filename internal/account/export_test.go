@@ -9,21 +9,21 @@ import (
 
 // The bounds of what is kept in memory.
 const (
-	MaxCodes        = maxCodes
-	MaxCodesOfLogin = maxCodesOfLogin
-	MaxLive         = maxLive
+	MaxCodes       = maxCodes
+	MaxCodesOfUser = maxCodesOfUser
+	MaxLive        = maxLive
 )
 
-// FillCodes issues n codes to as many logins and more to one, and returns how
-// many wait of that one, and of all.
+// FillCodes issues n codes to as many users and more to as many logins of one,
+// and returns how many wait of that one, and of all.
 func FillCodes(n, more int) (of, all int) {
 	c, now := newCodes(), time.Now()
 	for i := range n + more {
-		login := uint64(1)
+		user := uint64(1)
 		if i < n {
-			login = uint64(2 + i)
+			user = uint64(2 + i)
 		}
-		c.add(waitingCode{digestOf(strconv.Itoa(i)), login, now.Add(time.Minute)}, now)
+		c.add(waitingCode{digestOf(strconv.Itoa(i)), user, uint64(1 + i), now.Add(time.Minute)}, now)
 	}
 	return len(c.of[1]), min(len(c.by), c.line.Len())
 }

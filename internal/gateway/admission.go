@@ -26,7 +26,8 @@ const (
 // Admission lets in as many new connections as the server can take well, and
 // tells all others when to come back, each at a time of its own. It keeps
 // nothing of those that it refuses: a storm costs no memory, and whoever does
-// not wait costs a comparison.
+// not wait costs a comparison. What the door behind it refuses, for a wrong
+// code or a foreign page, uses nothing of the rate.
 //
 // Of the rate, the schedule gives away four fifths. The rest is for newcomers,
 // and for those who come a little late: in a storm, who waits as long as they
@@ -47,9 +48,10 @@ type Admission struct {
 
 // schedule is the places of those who come for one thing.
 type schedule struct {
-	mu   sync.Mutex
-	used time.Time // guarded by mu: until when what was let in uses the rate up
-	last time.Time // guarded by mu: the last place that was given away
+	mu    sync.Mutex
+	used  time.Time     // guarded by mu: until when what was let in uses the rate up
+	doors time.Duration // guarded by mu: so much of it who is at the door will use, if let in there
+	last  time.Time     // guarded by mu: the last place that was given away
 }
 
 // NewAdmission makes an admission of n in per at most, which may come all at
@@ -107,16 +109,18 @@ func TellWhen(w http.ResponseWriter, err error, tooMany string) {
 var errBusy = status.Errorf(status.Unavailable, "BUSY", "more people connect at this moment than can be let in; come back after the time that Retry-After names")
 
 // Admit is for what belongs to connecting and is no upgrade: a request for a
-// code, or for a stream. They have the same rate once more. The error is a
-// *BusyError.
+// code, or for a stream. They have the same rate once more, which is for those
+// who may ask for it: it comes after who they are. The error is a *BusyError.
 func (a *Admission) Admit() error {
 	if a == nil {
 		return nil
 	}
-	if wait := a.ask(&a.requests, false); wait > 0 {
+	now := a.now()
+	if wait := a.ask(&a.requests, now, false); wait > 0 {
 		a.refused.Add(1)
 		return &BusyError{wait}
 	}
+	a.settle(&a.requests, now, true)
 	return nil
 }
 
@@ -129,12 +133,13 @@ func (a *Admission) Guard(accept ws.Acceptor, body func(err error) Body) ws.Acce
 		return accept
 	}
 	busy := body(errBusy)
-	return func(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+	return func(r *ws.Request, c *ws.Conn) (h ws.Handler, limits *ws.Limits, f *ws.Refusal) {
 		inside := a.inside.Add(1)
 		defer a.inside.Add(-1)
-		full := a.atOnce > 0 && inside > a.atOnce
-		wait := a.ask(&a.upgrades, full)
+		now := a.now()
+		wait := a.ask(&a.upgrades, now, a.atOnce > 0 && inside > a.atOnce)
 		if wait == 0 {
+			defer func() { a.settle(&a.upgrades, now, h != nil) }()
 			return accept(r, c)
 		}
 		a.refused.Add(1)
@@ -147,17 +152,17 @@ func (a *Admission) Guard(accept ws.Acceptor, body func(err error) Body) ws.Acce
 	}
 }
 
-// ask is 0 for who is let in, and how long to wait for who is not: who comes
-// faster than the rate, and everybody while it is full.
-func (a *Admission) ask(s *schedule, full bool) time.Duration {
+// ask is 0 for who may go to the door, which settle ends, and how long to wait
+// for who may not: who comes faster than the rate, and everybody while it is
+// full.
+func (a *Admission) ask(s *schedule, now time.Time, full bool) time.Duration {
 	if a.every == 0 && !full {
 		return 0
 	}
-	now := a.now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if used := latest(s.used, now).Add(a.every); !full && used.Sub(now) <= a.burst {
-		s.used = used
+	if !full && latest(s.used, now).Sub(now)+s.doors+a.every <= a.burst {
+		s.doors += a.every
 		return 0
 	}
 	at := latest(s.last, now.Add(firstPlace)).Add(a.step)
@@ -166,6 +171,20 @@ func (a *Admission) ask(s *schedule, full bool) time.Duration {
 	}
 	s.last = at
 	return at.Sub(now) + rand.N(a.step) //nolint:gosec // any spread will do
+}
+
+// settle says what became of who asked at that time: only who was let in has
+// used the rate.
+func (a *Admission) settle(s *schedule, asked time.Time, let bool) {
+	if a.every == 0 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.doors -= a.every
+	if let {
+		s.used = latest(s.used, asked).Add(a.every)
+	}
 }
 
 func latest(a, b time.Time) time.Time {

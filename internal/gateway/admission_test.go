@@ -42,12 +42,12 @@ func TestAdmissionRefusesInWords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := gateway.NewAdmission(account.Limit{N: 3, Per: time.Second}, 0)
 		asked := 0
-		door := a.Guard(func(*ws.Request, *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+		door := a.Guard(func(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
 			asked++
-			return nil, nil, &ws.Refusal{Status: 401}
+			return lets(r, c)
 		}, inWords)
 		for range 3 {
-			if _, _, f := door(page(), nil); f.Status != 401 {
+			if h, _, f := door(page(), nil); h == nil {
 				t.Fatalf("refused: %+v", f)
 			}
 		}
@@ -66,11 +66,11 @@ func TestAdmissionRefusesInWords(t *testing.T) {
 		}
 		time.Sleep(time.Second)
 		for range 3 {
-			if _, _, f := door(page(), nil); f.Status != 401 {
+			if h, _, f := door(page(), nil); h == nil {
 				t.Fatalf("a second later: %+v", f)
 			}
 		}
-		if _, _, f := door(page(), nil); f.Status == 401 {
+		if h, _, _ := door(page(), nil); h != nil {
 			t.Fatal("a second refills more than there is")
 		}
 	})
@@ -235,6 +235,110 @@ func TestWhoDoesNotWait(t *testing.T) {
 		if want := 10 + 60*10; in < want-10 || in > want+10 {
 			t.Errorf("%d were let in, want %d", in, want)
 		}
+	})
+}
+
+// TestWhatTheDoorRefusesUsesNothing: who is refused for what they ask uses the
+// rate while that is looked at, and not after it.
+func TestWhatTheDoorRefusesUsesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := gateway.NewAdmission(account.Limit{N: 2, Per: time.Hour}, 0)
+		looked := make(chan struct{})
+		door := a.Guard(func(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+			if r.Path != "/wrong" {
+				return lets(r, c)
+			}
+			<-looked
+			return nil, nil, &ws.Refusal{Status: http.StatusUnauthorized}
+		}, inWords)
+		wrong := func() int {
+			_, _, f := door(&ws.Request{Path: "/wrong"}, nil)
+			return f.Status
+		}
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if got := wrong(); got != http.StatusUnauthorized {
+					t.Errorf("refused with %d", got)
+				}
+			})
+		}
+		synctest.Wait()
+		if h, _, _ := door(page(), nil); h != nil {
+			t.Error("more are at the door than may be let in")
+		}
+		close(looked)
+		wg.Wait()
+		for range 10 {
+			if got := wrong(); got != http.StatusUnauthorized {
+				t.Fatalf("refused with %d", got)
+			}
+		}
+		for i := range 3 {
+			if h, _, f := door(page(), nil); (h != nil) != (i < 2) {
+				t.Errorf("number %d: %+v", i, f)
+			}
+		}
+		if got := wrong(); got != http.StatusServiceUnavailable {
+			t.Errorf("the rate is used up, and %d", got)
+		}
+	})
+}
+
+// TestJunkDoesNotStarve: somebody who is never let in asks 5,000 times a second
+// and waits for nothing, where 1,000 a second are let in. Of those who come all
+// at once each is refused once at most, and those who come one by one are not.
+func TestJunkDoesNotStarve(t *testing.T) {
+	const storm, single, rate, junk = 1500, 1000, 1000, 5000
+	synctest.Test(t, func(t *testing.T) {
+		a := gateway.NewAdmission(account.Limit{N: rate, Per: time.Second}, rate)
+		door := a.Guard(func(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+			time.Sleep(time.Millisecond) // until it is known who it is
+			if r.Path == "/junk" {
+				return nil, nil, &ws.Refusal{Status: http.StatusUnauthorized}
+			}
+			return lets(r, c)
+		}, inWords)
+		come := func(most int) {
+			for tries := 1; ; tries++ {
+				h, _, f := door(page(), nil)
+				if h != nil {
+					return
+				}
+				if tries >= most {
+					t.Errorf("refused %d times: %+v", tries, f)
+					return
+				}
+				ms, _ := gateway.RetryAfter(f.Reason)
+				time.Sleep(time.Duration(ms) * time.Millisecond)
+			}
+		}
+		var wg sync.WaitGroup
+		for range storm {
+			wg.Go(func() { come(2) })
+		}
+		wg.Go(func() {
+			time.Sleep(2 * time.Second)
+			for range single {
+				wg.Go(func() { come(1) })
+				time.Sleep(10 * time.Millisecond)
+			}
+		})
+		over := make(chan struct{})
+		var unwanted sync.WaitGroup
+		unwanted.Go(func() {
+			for {
+				select {
+				case <-over:
+					return
+				case <-time.After(time.Second / junk):
+					unwanted.Go(func() { door(&ws.Request{Path: "/junk"}, nil) })
+				}
+			}
+		})
+		wg.Wait()
+		close(over)
+		unwanted.Wait()
 	})
 }
 

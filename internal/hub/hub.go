@@ -47,7 +47,7 @@ type Hub struct {
 	work   *backlog
 	creds  credentials
 	counts counts
-	crowd  int // static: a group of that many sessions is sent to by all shards
+	crowd  int // a group of that many sessions is sent to by all shards
 }
 
 // counts are the hub's counters.

@@ -26,7 +26,7 @@ type Session struct {
 	Skip       bool       // when too slow, loses what it missed instead of catching up
 
 	slow  bool          // fell back from live; changed by the shard, read by who reads for it
-	index int32         // where in its group it is while live (see topic.place); owned by the shard
+	index int32         // where in its group it is while live, or among the fresh (see there); owned by the shard
 	flags atomic.Uint32 // its state, and what others say of it
 	shard *shard
 	group atomic.Pointer[group] // set while live; changed by the shard

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -172,10 +173,11 @@ func (r *run) turnedAway(err error) (wait time.Duration, more bool) {
 }
 
 // unreachable is a network's error without the addresses, of which no two are
-// the same.
+// the same and some hold a token.
 func unreachable(err error) string {
 	var timeout net.Error
 	var number syscall.Errno
+	var at *url.Error
 	switch {
 	case errors.As(err, &number):
 		return number.Error()
@@ -183,6 +185,8 @@ func unreachable(err error) string {
 		return "no answer in time"
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "the connection was cut"
+	case errors.As(err, &at): // what it says holds the token
+		return at.Err.Error()
 	}
 	return err.Error()
 }

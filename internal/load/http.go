@@ -100,7 +100,7 @@ func (s *server) close()                    { s.http.CloseIdleConnections() }
 func (s *server) websocket(p string) string { return "ws" + strings.TrimPrefix(s.base, "http") + p }
 
 // call asks for one answer: body is JSON or nil, out is where the answer goes,
-// or nil. The error is a *refusal where the server said no.
+// a *[]byte for one that is no JSON, or nil. The error is a *refusal where the server said no.
 func (s *server) call(ctx context.Context, method, path string, who [2]string, body, out any) error {
 	var in io.Reader
 	if body != nil {
@@ -132,6 +132,10 @@ func (s *server) call(ctx context.Context, method, path string, who [2]string, b
 	case out == nil:
 		return nil
 	}
+	if text, ok := out.(*[]byte); ok {
+		*text = b
+		return nil
+	}
 	if err := json.Unmarshal(b, out); err != nil {
 		return fmt.Errorf("what answers at %s is no kabar: %s %s: %w", s.base, method, path, err)
 	}
@@ -156,4 +160,35 @@ func (s *server) greet(ctx context.Context) error {
 		return fmt.Errorf("%s does not take this administrator's key: give its own with --admin-key or KABAR_ADMIN_KEY, or its data folder with --data", s.base)
 	}
 	return err
+}
+
+// alone sees to it that nobody is connected, who would feel the load or hear it.
+func (s *server) alone(ctx context.Context) error {
+	for tries := 1; ; tries++ {
+		n, err := s.sessions(ctx)
+		if err != nil || n == 0 {
+			return err
+		}
+		if tries == 20 { // those of a run that has just ended are gone by now
+			return fmt.Errorf("%s is in use: %.0f connected, who would feel this; take a server that nobody uses, or add --yes if it is meant", s.base, n)
+		}
+		if !pause(ctx, 100*time.Millisecond) {
+			return ctx.Err()
+		}
+	}
+}
+
+// sessions is how many are connected now, whoever they are.
+func (s *server) sessions(ctx context.Context) (float64, error) {
+	var text []byte
+	if err := s.call(ctx, "GET", "/metrics", s.asAdmin(), nil, &text); err != nil {
+		return 0, fmt.Errorf("%s does not say whether somebody is connected: %w", s.base, err)
+	}
+	_, after, _ := bytes.Cut(text, []byte("\nkabar_hub_sessions "))
+	n, _, _ := bytes.Cut(after, []byte("\n"))
+	sessions, err := strconv.ParseFloat(string(n), 64)
+	if err != nil {
+		return 0, fmt.Errorf("%s does not say in /metrics whether somebody is connected", s.base)
+	}
+	return sessions, nil
 }

@@ -18,6 +18,7 @@ type Options struct {
 	Key     string      // the administrator's
 	TLS     *tls.Config // how an https server is known; nil: as all of them are
 	Gateway string      // one of Gateways
+	Shared  bool        // load it although others are connected
 
 	Clients  int
 	Rate     float64       // messages a second, of all clients together

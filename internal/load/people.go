@@ -18,14 +18,15 @@ import (
 const atOnce = 8
 
 // person is an account of the load's own. Accounts cannot be deleted, so each
-// run uses those of the one before again, and leaves them suspended. Their names
-// and passwords follow from the administrator's key: nobody else knows them, and
-// no account that somebody made is taken for one of these.
+// run uses those of the one before again, and leaves them suspended. All of it
+// follows from the administrator's key. The names are seen by others; addresses
+// and passwords nobody else knows, and so no account that somebody made is taken
+// for one of these, nor keeps one from being made.
 type person struct {
-	name, password string
-	id             uint64
-	suspended      bool
-	token          string
+	name, address, password string
+	id                      uint64
+	suspended               bool
+	token                   string
 }
 
 // domain is one in which nobody can have a mailbox.
@@ -44,7 +45,7 @@ func (r *run) people(ctx context.Context, count int) ([]*person, error) {
 	all := make([]*person, count)
 	for i := range all {
 		name := prefix + strconv.Itoa(i+1)
-		all[i] = &person{name: name, password: r.secret(name)}
+		all[i] = &person{name: name, address: name + "-" + r.secret("address of " + name)[:16] + domain, password: r.secret(name)}
 	}
 	if err := r.known(ctx, prefix, all); err != nil {
 		return nil, err
@@ -81,7 +82,7 @@ func (r *run) people(ctx context.Context, count int) ([]*person, error) {
 func (r *run) known(ctx context.Context, prefix string, all []*person) error {
 	by := make(map[string]*person, len(all))
 	for _, p := range all {
-		by[p.name+domain] = p
+		by[p.address] = p
 	}
 	for after := uint64(0); ; {
 		var page struct {
@@ -108,13 +109,13 @@ func (r *run) known(ctx context.Context, prefix string, all []*person) error {
 }
 
 func (r *run) register(ctx context.Context, p *person) error {
-	err := r.server.call(ctx, "POST", "/api/register", [2]string{}, object{"email": p.name + domain, "username": p.name, "password": p.password}, nil)
+	err := r.server.call(ctx, "POST", "/api/register", [2]string{}, object{"email": p.address, "username": p.name, "password": p.password}, nil)
 	return limited(err, "an account cannot be made")
 }
 
 func (r *run) logIn(ctx context.Context, p *person) error {
 	var in struct{ Data struct{ Token string } }
-	err := r.server.call(ctx, "POST", "/api/login", [2]string{}, object{"email": p.name + domain, "password": p.password}, &in)
+	err := r.server.call(ctx, "POST", "/api/login", [2]string{}, object{"email": p.address, "password": p.password}, &in)
 	p.token = in.Data.Token
 	return limited(err, "the account "+p.name+" cannot be logged in to")
 }

@@ -91,6 +91,11 @@ func (r *run) do(ctx context.Context) (*Report, error) {
 	if err := r.server.greet(ctx); err != nil {
 		return nil, err
 	}
+	if !r.o.Shared {
+		if err := r.server.alone(ctx); err != nil {
+			return nil, err
+		}
+	}
 	r.step("preparing", 1)
 	err := r.attended(Preparing, func() error { return r.prepare(ctx) })
 	var clients sync.WaitGroup

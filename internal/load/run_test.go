@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -26,10 +27,11 @@ type careless struct {
 	answer  func(n int64, frame []byte) (answers int, end *websocket.CloseError)
 
 	enough func(p Progress) bool // nil: the load ends by itself
+	here   func(n int64) string  // how many it says are connected, the n-th time; nil: nobody
 
-	connects, frames atomic.Int64
-	mu               sync.Mutex
-	calls            []string // guarded by mu
+	connects, frames, looks atomic.Int64
+	mu                      sync.Mutex
+	calls                   []string // guarded by mu
 }
 
 func (c *careless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -37,6 +39,14 @@ func (c *careless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.mu.Lock()
 		c.calls = append(c.calls, r.Method+" "+r.URL.Path[:min(len(r.URL.Path), 20)])
 		c.mu.Unlock()
+		if r.URL.Path == "/metrics" && r.Header.Get("apikey") == "k" {
+			n := "0"
+			if c.here != nil {
+				n = c.here(c.looks.Add(1))
+			}
+			_, _ = io.WriteString(w, "# TYPE kabar_hub_sessions gauge\nkabar_hub_sessions "+n+"\nkabar_ws_open 7\n")
+			return
+		}
 		_, _ = io.WriteString(w, `{"status":"ok","users":[]}`)
 		return
 	}
@@ -71,6 +81,15 @@ func (c *careless) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 func (c *careless) load(t *testing.T, change func(o *Options)) *Report {
 	t.Helper()
+	report, err := c.try(t, change)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return report
+}
+
+func (c *careless) try(t *testing.T, change func(o *Options)) (*Report, error) {
+	t.Helper()
 	s := httptest.NewServer(c)
 	defer s.Close()
 	o := Options{
@@ -91,11 +110,7 @@ func (c *careless) load(t *testing.T, change func(o *Options)) *Report {
 			}
 		}
 	}
-	report, err := r.do(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return report
+	return r.do(ctx)
 }
 
 func TestWhatIsLostOrRepeatedIsFound(t *testing.T) {
@@ -171,6 +186,54 @@ func TestClosesAreCountedAndTheirTimeKept(t *testing.T) {
 	}
 }
 
+func TestAServerInUseIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	used := &careless{here: func(int64) string { return "1.5e+06" }}
+	if _, err := used.try(t, nil); err == nil || !strings.Contains(err.Error(), "in use: 1500000 connected") || !strings.Contains(err.Error(), "--yes") {
+		t.Errorf("where many are connected: %v", err)
+	}
+	for _, call := range used.calls {
+		if !strings.HasPrefix(call, "GET ") {
+			t.Errorf("it has made something all the same: %s", call)
+		}
+	}
+	if r := used.load(t, func(o *Options) { o.Shared = true }); r.Connect.Connected != 4 {
+		t.Errorf("where that is meant: %+v", r.Connect)
+	}
+	left := &careless{here: func(n int64) string { return strconv.FormatInt(3-n, 10) }}
+	if r := left.load(t, nil); r.Connect.Connected != 4 || left.looks.Load() != 3 {
+		t.Errorf("where they are about to go: %+v after %d looks", r.Connect, left.looks.Load())
+	}
+	if _, err := (&careless{here: func(int64) string { return "many" }}).try(t, nil); err == nil || !strings.Contains(err.Error(), "/metrics") {
+		t.Errorf("where nobody can tell: %v", err)
+	}
+}
+
+// TestNoReasonShowsAToken: what a connection's failure is called stands in the
+// report, and the address that was dialed does not.
+func TestNoReasonShowsAToken(t *testing.T) {
+	t.Parallel()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "what is this?\r\n\r\n")
+	}))
+	defer s.Close()
+	r := newRun(Options{Gateway: "events", URL: s.URL, Key: "k"})
+	defer r.dialer.CloseIdleConnections()
+	_, err := r.upgrade(t.Context(), "/ws/events?token=secret", nil)
+	if err == nil || !strings.Contains(err.Error(), "secret") {
+		t.Fatalf("there is nothing to hide in %v", err)
+	}
+	if got := unreachable(err); strings.Contains(got, "secret") || !strings.Contains(got, "malformed HTTP") {
+		t.Errorf("it is called %q", got)
+	}
+}
+
 func TestWordsOfEveryDialect(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"code":401,"data":null,"error":"Authorization failed","details":"why"}`: "why",
@@ -209,6 +272,41 @@ func TestAMessageIsFoundInAnyFrame(t *testing.T) {
 		if got, ok := r.find([]byte(frame)); ok {
 			t.Errorf("in %q it finds %v", frame, got)
 		}
+	}
+}
+
+// TestNobodyCanTakeAnAccountsAddress: from the names of some accounts, which
+// others see, nobody can tell the address of the next.
+func TestNobodyCanTakeAnAccountsAddress(t *testing.T) {
+	var mu sync.Mutex
+	made := map[string]string{}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Email, Username string }
+		if r.URL.Path == "/api/register" && json.NewDecoder(r.Body).Decode(&in) == nil {
+			mu.Lock()
+			made[in.Username] = in.Email
+			mu.Unlock()
+		}
+		_, _ = io.WriteString(w, "{}")
+	}))
+	defer s.Close()
+	ends := map[string]bool{}
+	for _, key := range []string{"a", "a", "b"} {
+		r := newRun(Options{Gateway: "bot", URL: s.URL, Key: key})
+		if _, err := r.people(t.Context(), 2); err != nil {
+			t.Fatal(err)
+		}
+		r.server.close()
+	}
+	for name, address := range made {
+		end, ok := strings.CutPrefix(strings.TrimSuffix(address, domain), name+"-")
+		if !ok || len(end) < 16 {
+			t.Errorf("%s is at %s", name, address)
+		}
+		ends[end] = true
+	}
+	if len(made) != 4 || len(ends) != 4 {
+		t.Errorf("they are at %v", made)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // TestWhoIsToldToComeBackMayUseTheCodeThen: a connect that is one too many
 // does not spend its code, and neither it nor the request for one is answered
-// in other words than the dialect's.
+// in other words than the dialect's. Whoever has no login uses up nothing.
 func TestWhoIsToldToComeBackMayUseTheCodeThen(t *testing.T) {
 	o := options(direct.Options{})
 	build := o.Build
@@ -47,22 +47,8 @@ func TestWhoIsToldToComeBackMayUseTheCodeThen(t *testing.T) {
 			t.Errorf("told %d %v %s", res.StatusCode, res.Header, b)
 		}
 	}
-	connect := func(code string) *http.Response {
+	ask := func(token string) *http.Response {
 		t.Helper()
-		res, err := http.ReadResponse(bufio.NewReader(upgrade(t, s, "auth="+code)), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res
-	}
-	if res := connect(other); res.StatusCode != http.StatusSwitchingProtocols {
-		t.Fatalf("the first: %d", res.StatusCode)
-	}
-	told(connect(code))
-	if _, l, err := s.Accounts.Spend(t.Context(), code, ""); err != nil || l.ID == 0 {
-		t.Errorf("the code was spent: %v", err)
-	}
-	for i := range 2 {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL+"/ws/auth", nil)
 		if err != nil {
 			t.Fatal(err)
@@ -72,14 +58,35 @@ func TestWhoIsToldToComeBackMayUseTheCodeThen(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if i == 1 {
-			told(res)
-			continue
+		return res
+	}
+	connect := func(code string) *http.Response {
+		t.Helper()
+		res, err := http.ReadResponse(bufio.NewReader(upgrade(t, s, "auth="+code)), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			t.Errorf("the first code: %d", res.StatusCode)
+		return res
+	}
+	for range 3 {
+		if res := connect("nonsense"); res.StatusCode != http.StatusUnauthorized {
+			t.Fatalf("a wrong code: %d", res.StatusCode)
 		}
 	}
+	if res := connect(other); res.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("the first: %d", res.StatusCode)
+	}
+	told(connect(code))
+	if _, l, err := s.Accounts.Spend(t.Context(), code, ""); err != nil || l.ID == 0 {
+		t.Errorf("the code was spent: %v", err)
+	}
+	for i, of := range []string{"", "nonsense", token} {
+		res := ask(of)
+		res.Body.Close()
+		if want := []int{http.StatusUnauthorized, http.StatusUnauthorized, http.StatusOK}[i]; res.StatusCode != want {
+			t.Errorf("with the token %q: %d", of, res.StatusCode)
+		}
+	}
+	told(ask(token))
 	http.DefaultClient.CloseIdleConnections()
 }

@@ -8,7 +8,6 @@
 //
 //	200 {"code":200,"status":200,"message":"success","data":{"websocketAuthCode":"<code>"}}
 //	401 {"code":401,"data":null,"error":"Authorization failed","details":"…"}
-//
 //	503 with Retry-After while too many connect (limit.connects)
 //
 // The code is a JWT with authID, userID, exp and an audience of its own. It
@@ -21,7 +20,8 @@
 // with close_reason=1), 403 from a foreign Origin, 410 with reason and head for
 // a position that cannot be served (close 4010), 429 with too many connections,
 // 503 with Retry-After while too many connect (close 4029 with retry-after-ms;
-// the code is not spent). What may be added to the query:
+// the code is not spent, but may expire in that time: after a wait as long as it
+// lives, ask for a new one). What may be added to the query:
 //
 //	after=<id|position|last>  first what arrived after that; last: after what this login has acknowledged
 //	devices=1                 type 5 for what I sent from another device

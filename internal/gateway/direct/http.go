@@ -46,11 +46,11 @@ func (g *Gateway) authenticated(h func(w http.ResponseWriter, r *http.Request, m
 
 // auth is GET /ws/auth: a one-time code for GET /ws/connect.
 func (g *Gateway) auth(w http.ResponseWriter, r *http.Request) error {
-	if err := g.o.Edge.Admission.Admit(); err != nil {
-		return err
-	}
 	_, login, err := g.who(r)
 	if err != nil {
+		return err
+	}
+	if err := g.o.Edge.Admission.Admit(); err != nil {
 		return err
 	}
 	code, err := g.o.Accounts.Issue(login)

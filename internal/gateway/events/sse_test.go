@@ -18,10 +18,13 @@ const patience = 30 * time.Second
 type pipe struct {
 	header http.Header
 	writes chan []byte
-	failed bool // every write fails
+	gone   chan struct{} // closed with the client: whoever writes gets an error
+	failed bool          // every write fails
 }
 
-func newPipe() *pipe { return &pipe{header: http.Header{}, writes: make(chan []byte)} }
+func newPipe() *pipe {
+	return &pipe{header: http.Header{}, writes: make(chan []byte), gone: make(chan struct{})}
+}
 
 func (p *pipe) Header() http.Header { return p.header }
 func (p *pipe) WriteHeader(int)     {}
@@ -30,8 +33,12 @@ func (p *pipe) Write(b []byte) (int, error) {
 	if p.failed {
 		return 0, errors.New("broken pipe")
 	}
-	p.writes <- bytes.Clone(b)
-	return len(b), nil
+	select {
+	case p.writes <- bytes.Clone(b):
+		return len(b), nil
+	case <-p.gone:
+		return 0, errors.New("the client has gone")
+	}
 }
 
 func (p *pipe) take(t *testing.T) string {
@@ -51,7 +58,7 @@ func newStream(limit int) (*stream, chan struct{}) {
 }
 
 // run runs the stream's writer until it ends; the result says that it has.
-func run(t *testing.T, s *stream, w http.ResponseWriter, keepalive time.Duration) (ended chan struct{}, cancel context.CancelFunc) {
+func run(t *testing.T, s *stream, w *pipe, keepalive time.Duration) (ended chan struct{}, cancel context.CancelFunc) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended = make(chan struct{})
@@ -59,7 +66,7 @@ func run(t *testing.T, s *stream, w http.ResponseWriter, keepalive time.Duration
 		defer close(ended)
 		s.write(ctx, w, keepalive, time.Hour)
 	}()
-	t.Cleanup(func() { cancel(); wait(t, ended, "the writer does not end") })
+	t.Cleanup(func() { cancel(); close(w.gone); wait(t, ended, "the writer does not end") })
 	return ended, cancel
 }
 

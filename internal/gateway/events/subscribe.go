@@ -53,6 +53,9 @@ func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Val
 		return nil, errNoToken
 	}
 	access, err := g.o.Instances.Authenticate(ctx, token)
+	if err == nil && sse {
+		err = g.o.Edge.Admission.Admit()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -202,9 +205,6 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if r.Method == http.MethodHead { // a stream without a body is none
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		return nil
-	}
-	if err := g.o.Edge.Admission.Admit(); err != nil {
-		return err
 	}
 	session := &hub.Session{}
 	sub, err := g.subscribe(r.Context(), session, r.URL.Query(), gateway.Bearer(r.Header), r.Header.Get("Last-Event-ID"), true)

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"strconv"
+	"strings"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/status"
@@ -56,6 +57,7 @@ func parseQuery(v url.Values) (q query, err error) {
 		}
 	}
 	q.name, err = account.CleanName(v.Get("name"))
+	q.name = strings.Clone(q.name) // it stays with the session, and the query does not
 	return q, err
 }
 

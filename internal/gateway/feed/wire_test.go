@@ -3,6 +3,7 @@ package feed
 import (
 	"encoding/json"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,34 @@ func TestParseQuery(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v", c.text, got, err, c.want)
 		}
 	}
+}
+
+// TestANameKeepsNothingElse: of a long query a session keeps the name alone.
+func TestANameKeepsNothingElse(t *testing.T) {
+	const sessions, rest = 200, 10 << 10
+	names := make([]string, sessions)
+	before := live()
+	for i := range names {
+		r := &ws.Request{RawQuery: "name=ann&x=" + strings.Repeat("y", rest)}
+		q, err := parseQuery(r.Query())
+		if err != nil || q.name != "ann" {
+			t.Fatalf("%q, %v", q.name, err)
+		}
+		names[i] = q.name
+	}
+	if each := (live() - before) / sessions; each > rest/2 {
+		t.Errorf("a name keeps %d bytes", each)
+	}
+	runtime.KeepAlive(names)
+}
+
+// live is the bytes in use.
+func live() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func TestKey(t *testing.T) {

@@ -149,10 +149,11 @@ func (g *Gateway) fail(w http.ResponseWriter, r *http.Request, err error) {
 		g.o.Edge.Log.Error("a request failed", "gateway", "relay", "route", r.Pattern, "error", err)
 	}
 	a := refused(err)
-	if a.Code == http.StatusTooManyRequests {
+	if a.Code == http.StatusTooManyRequests { // in this dialect's words or the core's
 		w.Header().Set("Retry-After", "10")
+	} else {
+		gateway.TellWhen(w, err, "10")
 	}
-	gateway.TellWhen(w, err, "10")
 	gateway.WriteJSON(w, a.Code, a)
 }
 
