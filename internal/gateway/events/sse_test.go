@@ -180,7 +180,9 @@ func TestAStreamEndsWithItsClient(t *testing.T) {
 	wait(t, ended, "the client has gone, the stream goes on")
 
 	s, _ = newStream(10)
-	ended, _ = run(t, s, &pipe{failed: true}, time.Hour)
+	broken := newPipe()
+	broken.failed = true
+	ended, _ = run(t, s, broken, time.Hour)
 	s.Send([]byte("x"))
 	wait(t, ended, "nothing can be written, the stream goes on")
 }
