@@ -44,6 +44,10 @@ lint: ## Run the linters of .golangci.yml. The first time they are downloaded an
 soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message.
 	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
 
+.PHONY: churn
+churn: ## Let connections come and go for ten minutes with each way of reading, and count what is left.
+	$(GO) test -count=1 -v -run Churn -timeout 1h ./internal/ws -churn 10m
+
 .PHONY: bench
 bench: ## Measure against the floor and against libraries, and draw the plots; 25 minutes.
 	cd bench && $(GO) run . -docs ../docs

@@ -19,9 +19,8 @@ type GoBenchmark struct {
 // goJobs are the benchmarks of the product that have a line in the table.
 var goJobs = []struct{ pkg, bench string }{
 	{"./internal/journal", "^BenchmarkAppend$"},
-	{"./internal/store", "^BenchmarkAppend$"},
 	{"./internal/hub", "^BenchmarkUnheard$|^BenchmarkFanOut$/receivers=0$"},
-	{"./internal/hub", "Million|Idle"},
+	{"./internal/gateway/feed", "^BenchmarkIdle$/connections=1000000$"},
 }
 
 // goBenchmarks runs them; one that is not there yet has no line.

@@ -168,10 +168,16 @@ func (r *Report) unheard() Target {
 	return t
 }
 
+// connection is what ws holds for an idle connection, in bytes: its Conn, and
+// its place in the table. Its own tests count it; the benchmark of the million
+// is of what stands above.
+const connection = 160 + 8
+
 func (r *Report) million() Target {
 	t := Target{What: "1,000,000 idle sessions: user memory", Target: "≤ 0.8 GB", Verdict: notMeasured}
 	for _, g := range r.Go {
-		if each := g.first("B/session", "bytes/session", "B/conn"); each > 0 {
+		if each := g.Values["B/connection"]; each > 0 {
+			each += connection
 			t.Measured, t.Verdict = fmt.Sprintf("%.2f GB", each*1e6/1e9), verdict(each <= 800)
 		}
 	}
