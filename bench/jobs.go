@@ -65,7 +65,7 @@ func (b *bench) jobs() []job {
 		{group: "durable", name: "durable", title: "direct message, many pairs", who: []string{"kabar"}, args: load("durable", "--depth", "16"), run: pairs},
 		{group: "durable", name: "durable-calm", title: "direct message, 200 a second", who: []string{"kabar"}, args: load("durable", "--rate", "200"), run: pairs},
 		{group: "storm", name: "storm", title: storm + " sessions lost at once", who: []string{"floor", "kabar", "kabar-admits"}, args: []string{"--mode", "storm", "--n", storm}},
-		{group: "slow", name: "slow", title: "500 readers beside 500 that never read", once: true, who: []string{"kabar-stall-5s"}, args: []string{"--mode", "slow", "--n", "500", "--more", "500", "--rate", "20", "--size", "8000", "--secs", "16"}, run: deafened},
+		{group: "slow", name: "slow", title: "500 readers beside 500 that never read", once: true, who: []string{"kabar-stall-5s"}, args: []string{"--mode", "slow", "--n", "500", "--more", "500", "--rate", "40", "--size", "8000", "--secs", "24"}, run: deafened},
 	}
 	all = slices.DeleteFunc(all, func(j job) bool {
 		return b.quick && slices.Contains([]string{"fan-10000", "joined-10000", "slow"}, j.name)

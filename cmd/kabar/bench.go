@@ -90,7 +90,7 @@ func (c *benchCmd) options() (o load.Options, err error) {
 	if c.Warmup != nil {
 		o.Warmup = *c.Warmup
 	}
-	if c.URL == "" && c.TLS.Cert != "" {
+	if c.TLS.Cert != "" {
 		if o.TLS, err = trusting(c.TLS); err != nil {
 			return o, err
 		}

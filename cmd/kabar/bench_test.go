@@ -207,7 +207,7 @@ func TestBenchSaysWhatIsWrong(t *testing.T) {
 		{"--connect-rate 0", 1, []string{"connect rate of 0", "500/s"}},
 		{"--rate 5", 2, []string{"200/s"}},
 		{"--clients 0", 1, []string{"one client"}},
-		{"--clients 1 --gateway direct", 1, []string{"two clients"}},
+		{"--clients 1 --gateway direct", 1, []string{"even number"}},
 		{"--size 10", 1, []string{"64"}},
 		{"--size 801 --gateway direct", 1, []string{"800"}},
 		{"--warmup 30s", 1, []string{"warm-up"}},

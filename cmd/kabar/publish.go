@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func (c *publishCmd) Run(ctx context.Context, out io.Writer) error {
 		req.Header.Set("Idempotency-Key", c.Key)
 	}
 	client := http.DefaultClient
-	if c.URL == "" && c.TLS.Cert != "" {
+	if c.TLS.Cert != "" {
 		trust, err := trusting(c.TLS)
 		if err != nil {
 			return err
@@ -57,7 +58,11 @@ func (c *publishCmd) Run(ctx context.Context, out io.Writer) error {
 		defer client.CloseIdleConnections()
 	}
 	res, err := client.Do(req)
-	if err != nil {
+	var untrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &untrusted):
+		return fmt.Errorf("the certificate of %s is not trusted here (%w): give it with --tls-cert", url, untrusted)
+	case err != nil:
 		return fmt.Errorf("no server answers at %s: %w", url, err)
 	}
 	defer res.Body.Close()
@@ -68,6 +73,9 @@ func (c *publishCmd) Run(ctx context.Context, out io.Writer) error {
 	}
 	if err := json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&answer); err != nil {
 		return fmt.Errorf("what answers at %s is no kabar: %w", url, err)
+	}
+	if res.StatusCode == http.StatusUnauthorized {
+		return errors.New("the server does not take this administrator's key: give its own with --admin-key, or its folder with --data")
 	}
 	if res.StatusCode != http.StatusAccepted {
 		return fmt.Errorf("refused (%d): %s", res.StatusCode, answer.Detail)

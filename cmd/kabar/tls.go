@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,7 +16,7 @@ import (
 
 // lookAgain is how often the certificate's files are looked at, when somebody
 // connects.
-const lookAgain = time.Minute
+const lookAgain = 5 * time.Second
 
 // certificate is the one of the files, read again when they change.
 type certificate struct {
@@ -62,6 +63,9 @@ func (f *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	}
 	switch {
 	case err == nil:
+		if f.read != nil {
+			f.log.Info("the certificate has changed, and the new one is used", "file", f.c.Cert)
+		}
 		f.read, f.of = &read, files
 	case f.read == nil:
 		return nil, fmt.Errorf("the certificate of tls.cert and tls.key cannot be used: %w", err)
@@ -88,24 +92,24 @@ func look(cert, key string) (files [2]written, err error) {
 	return files, nil
 }
 
-// trusting is how to reach a server of this configuration from its own machine:
-// its certificate is the one in the file, for whatever name that is.
+// trusting is how to reach a server of this configuration: its certificate is
+// the one in the file, for whatever name that is.
 func trusting(c config.TLS) (*tls.Config, error) {
-	pem, err := os.ReadFile(c.Cert)
+	file, err := os.ReadFile(c.Cert)
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(pem) {
+	roots, name := x509.NewCertPool(), ""
+	block, _ := pem.Decode(file)
+	if block == nil || !roots.AppendCertsFromPEM(file) {
 		return nil, fmt.Errorf("%s holds no certificate", c.Cert)
 	}
-	pair, err := tls.LoadX509KeyPair(c.Cert, c.Key)
+	cert, err := x509.ParseCertificate(block.Bytes)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", c.Cert, err)
 	}
-	name := ""
-	if names := pair.Leaf.DNSNames; len(names) > 0 {
-		name = names[0]
+	if len(cert.DNSNames) > 0 {
+		name = cert.DNSNames[0]
 	}
 	return &tls.Config{RootCAs: roots, ServerName: name, MinVersion: tls.VersionTLS12}, nil
 }

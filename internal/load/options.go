@@ -53,8 +53,8 @@ func (o *Options) Validate() error {
 		return fmt.Errorf("there is no gateway %q; there are %v", o.Gateway, Gateways)
 	case o.Clients < 1:
 		return errors.New("it needs one client or more")
-	case (o.Gateway == "direct" || o.Gateway == "relay") && o.Clients < 2:
-		return fmt.Errorf("%s is between two: it needs two clients or more", o.Gateway)
+	case (o.Gateway == "direct" || o.Gateway == "relay") && o.Clients%2 != 0:
+		return fmt.Errorf("%s is between two: it needs an even number of clients", o.Gateway)
 	case !(o.Rate > 0): // nor is it no number
 		return errors.New("at a rate of 0 nothing is ever sent: write so many messages in a time, as 100/s or 30/m")
 	case !(o.ConnectRate > 0):

@@ -128,7 +128,7 @@ func (r *run) report(left []string, early bool) *Report {
 }
 
 // Err says what is wrong with what came of a run: nobody was connected, nothing
-// was taken, or messages are missing.
+// was taken, or messages are missing, or more than a tenth could not be sent.
 func (r *Report) Err() error {
 	m := r.Messages
 	switch {
@@ -138,6 +138,8 @@ func (r *Report) Err() error {
 		return fmt.Errorf("no message was taken: %s%s", most(r.Errors), hint(r.Gateway, r.Errors))
 	case m.Missing > 0:
 		return fmt.Errorf("%d of %d deliveries are missing", m.Missing, m.Expected)
+	case m.NotSent > m.Sent/10 && !r.Early:
+		return fmt.Errorf("%d of %d messages could not be sent when they were due: %s", m.NotSent, m.NotSent+m.Sent, most(r.Errors))
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ func (s *Server) Listen(ln net.Listener, accept Acceptor, other func(net.Conn)) 
 		case errors.Is(err, net.ErrClosed):
 			return err
 		default: // out of descriptors, mostly
-			s.opt.Log.Warn("ws: cannot accept for now", "error", err)
+			s.opt.Log.Warn("ws: cannot accept for now; where it is for want of files, raise their limit (ulimit -n, LimitNOFILE)", "error", err)
 			select {
 			case <-time.After(starvedFor):
 			case <-s.quit:

@@ -96,7 +96,7 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 		return false
 	case syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM:
 		if f.polled.starved.CompareAndSwap(false, true) {
-			p.srv.opt.Log.Warn("ws: no more connections can be accepted for now; those that are there go on", "error", errno)
+			p.srv.opt.Log.Warn("ws: no more connections can be accepted for now, and those that are there go on; where it is for want of files, raise their limit (ulimit -n, LimitNOFILE)", "error", errno)
 		}
 		if !f.polled.retry.CompareAndSwap(false, true) { // or each that comes would have its own
 			return false

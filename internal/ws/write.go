@@ -38,6 +38,9 @@ func (b *backlog) add(p []byte) {
 		n := copy(b.buf, b.buf[b.off:])
 		b.buf, b.mark, b.off = b.buf[:n], b.mark-b.off, 0
 	}
+	if need := len(b.buf) + len(p); need > cap(b.buf) { // by doubling: what is outgrown is garbage, and much of it where many are slow at once
+		b.buf = append(make([]byte, 0, max(2*cap(b.buf), need)), b.buf...)
+	}
 	b.buf = append(b.buf, p...)
 }
 
