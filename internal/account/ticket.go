@@ -99,23 +99,23 @@ func replaced(user uint64, t Ticket) (*journal.Message, error) {
 func (s *Service) TicketLogin(ctx context.Context, secret string) (User, Login, Ticket, error) {
 	hash := digestOf(secret)
 	known, changes := s.known.find(s.o.Now(), func() *liveLogin { return s.known.byTicket[hash] })
-	if known == nil {
-		u, l, t, ok, err := s.o.Store.LoginByTicket(ctx, hash[:])
-		if u, l, err = s.live(u, l, ok, err); err != nil {
-			if errors.Is(err, ErrLoginEnded) {
-				err = ErrTicketInvalid
-			}
-			return User{}, Login{}, Ticket{}, err
-		}
-		known = &liveLogin{user: u, login: l, ticket: t, secret: hash}
-		s.known.keep(changes, *known)
+	var l liveLogin
+	ok, err := known != nil, error(nil)
+	if ok {
+		l = *known
+	} else {
+		l.secret = hash
+		l.user, l.login, l.ticket, ok, err = s.o.Store.LoginByTicket(ctx, hash[:])
 	}
-	u, l, err := s.live(known.user, known.login, true, nil)
+	l.user, l.login, err = s.live(l.user, l.login, ok, err)
 	if errors.Is(err, ErrLoginEnded) {
 		err = ErrTicketInvalid
 	}
 	if err != nil {
 		return User{}, Login{}, Ticket{}, err
 	}
-	return u, s.Touch(l), known.ticket, nil
+	if known == nil {
+		s.known.keep(changes, l)
+	}
+	return l.user, s.Touch(l.login), l.ticket, nil
 }

@@ -471,6 +471,12 @@ func (p *poller) flush(c *Conn) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	p.arm(c)
+}
+
+// arm asks for an event when there is room; where there is already, it comes at
+// once. Needs mu.
+func (p *poller) arm(c *Conn) {
 	if c.fd >= 0 {
 		_ = p.control(syscall.EPOLL_CTL_MOD, int(c.fd), c.slot, readEvents|syscall.EPOLLOUT)
 	}
@@ -489,12 +495,12 @@ func (p *poller) try(c *Conn, b []byte) (int, error) {
 	return n, err
 }
 
-// drain asks for an event when there is room. It is asked for once: with edges it
-// costs nothing from then on. Where there is room already, it comes at once.
+// drain asks for an event when there is room: once, since with edges it costs
+// nothing from then on.
 func (p *poller) drain(c *Conn) {
-	if c.flags&(isArmed|isDead) == 0 && c.fd >= 0 {
+	if c.flags&(isArmed|isDead) == 0 {
 		c.flags |= isArmed
-		_ = p.control(syscall.EPOLL_CTL_MOD, int(c.fd), c.slot, readEvents|syscall.EPOLLOUT)
+		p.arm(c)
 	}
 }
 
