@@ -21,6 +21,8 @@ type occurrence struct {
 	Data  json.RawMessage `json:"data"`
 }
 
+var errForeign = status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
+
 // adminScope is the scope of the administrator's keys for an instance's events.
 // It names the id: the key of a name's earlier bearer is not the later one's.
 func adminScope(i instance.Instance) string { return "admin/" + instance.Topic(i.ID) }
@@ -113,7 +115,7 @@ func (a *API) instance(r *http.Request) (instance.Ref, string, error) {
 	}
 	access, err := a.o.Instances.Authenticate(r.Context(), token)
 	if err == nil && access.Instance.Name != name {
-		err = status.Errorf(status.Forbidden, "FOREIGN_INSTANCE", "this token is another instance's")
+		err = errForeign
 	}
 	return access.Ref(), instance.Topic(access.Instance.ID), err
 }

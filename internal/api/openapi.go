@@ -13,7 +13,7 @@ import (
 	"github.com/kabar-io/kabar/internal/process"
 )
 
-//go:embed schemas.json
+//go:embed schemas*.json
 var schemas embed.FS
 
 // object is a JSON object that is written out.
@@ -24,13 +24,15 @@ func ref(kind, name string) object { return object{"$ref": "#/components/" + kin
 
 // readSchemas are the shapes of bodies, by name.
 func readSchemas() object {
-	b, err := schemas.ReadFile("schemas.json")
-	var all object
-	if err == nil {
-		err = json.Unmarshal(b, &all)
-	}
-	if err != nil {
-		panic(err) // it is part of the program
+	all := object{}
+	for _, name := range []string{"schemas.json", "schemas_webhooks.json"} {
+		b, err := schemas.ReadFile(name)
+		if err == nil {
+			err = json.Unmarshal(b, &all) // which adds to it
+		}
+		if err != nil {
+			panic(err) // it is part of the program
+		}
 	}
 	return all
 }
@@ -155,7 +157,7 @@ func (rt route) operation() object {
 		for _, m := range rt.media {
 			content[m] = object{"schema": ref("schemas", rt.body)}
 		}
-		op["requestBody"] = object{"required": rt.body != "VersionWanted", "content": content}
+		op["requestBody"] = object{"required": rt.body != "VersionWanted" && rt.body != "Rotation", "content": content}
 	}
 	return op
 }

@@ -173,20 +173,6 @@ func (a *API) processes() []route {
 	}
 }
 
-// webhooks are the routes of where events are sent; one is set by its instance.
-func (a *API) webhooks() []route {
-	return []route{
-		{
-			method: "GET", path: "/v1/webhooks", handle: a.listWebhooks, who: administrator, tag: "webhooks",
-			summary: "All webhooks, by id, and how each stands", query: pages, code: http.StatusOK, answer: "Webhooks",
-		},
-		{
-			method: "POST", path: "/v1/webhooks/{id}/rotate", handle: a.rotateWebhook, who: administrator, tag: "webhooks",
-			summary: "Give a webhook a new secret; for a day the old one signs beside it", code: http.StatusOK, answer: "WebhookSecret", errors: []int{404, 409},
-		},
-	}
-}
-
 // describing are the routes of who runs the server, and of who reads about it.
 func (a *API) describing() []route {
 	open := func(path, summary string, h gateway.Handler, answer string, errors ...int) route {

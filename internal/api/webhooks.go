@@ -2,24 +2,30 @@ package api
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/webhook"
 )
 
-// hook is a webhook as the administrator sees it.
+// hook is a webhook as its owner sees it.
 type hook struct {
 	ID       uint64   `json:"id"`
 	Instance string   `json:"instance"` // "": the one that gets every instance's events
+	Main     bool     `json:"main"`     // PUT /webhook/set sets this one
 	URL      string   `json:"url"`
 	State    string   `json:"state"`  // on, held or off
 	Events   []string `json:"events"` // null: all
+	Format   string   `json:"format"`
+	Rate     float64  `json:"rate"` // 0: no bound
 	Created  string   `json:"created"`
 	Updated  string   `json:"updated"`
+	Taken    string   `json:"lastDelivered,omitempty"`
 	Error    string   `json:"lastError,omitempty"`
 	Since    string   `json:"onHoldSince,omitempty"`
 	Tries    int      `json:"tries,omitempty"`
@@ -33,9 +39,21 @@ func written(t time.Time) string {
 	return t.UTC().Format(timeFormat)
 }
 
+var formats = map[string]webhook.Format{"kabar": webhook.Kabar, "cloudevents": webhook.CloudEvents}
+
+func formatName(f webhook.Format) string {
+	for name, is := range formats {
+		if is == f {
+			return name
+		}
+	}
+	return ""
+}
+
 func (a *API) showWebhook(ctx context.Context, h webhook.Webhook) (hook, error) {
 	v := hook{
-		ID: h.ID, URL: h.URL, State: "on", Events: h.Events, Created: written(h.Created), Updated: written(h.Updated), Error: h.Error,
+		ID: h.ID, Main: h.Main, URL: h.URL, State: "on", Events: h.Events, Format: formatName(h.Format), Rate: h.Rate,
+		Created: written(h.Created), Updated: written(h.Updated), Taken: written(h.Taken), Error: h.Error,
 		Since: written(h.Hold.Since), Tries: h.Hold.Tries, Next: written(h.Hold.Next),
 	}
 	switch {
@@ -52,13 +70,63 @@ func (a *API) showWebhook(ctx context.Context, h webhook.Webhook) (hook, error) 
 	return v, err
 }
 
-// listWebhooks is GET /v1/webhooks?after=&limit= → {webhooks, next}.
+// owner is whose webhooks a request may see: 0 for everybody's, which is the
+// administrator's right, else the id of the instance whose token it carries.
+func (a *API) owner(r *http.Request) (uint64, error) {
+	token := gateway.Bearer(r.Header)
+	switch {
+	case a.o.Admin.Is(r):
+		return 0, nil
+	case token == "" || r.Header.Get("apikey") != "":
+		return 0, status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
+	}
+	access, err := a.o.Instances.Authenticate(r.Context(), token)
+	return access.Instance.ID, err
+}
+
+// ownWebhook is the id of the webhook in the path, for who may see it.
+func (a *API) ownWebhook(r *http.Request) (uint64, error) {
+	owner, err := a.owner(r)
+	if err != nil {
+		return 0, err
+	}
+	id, err := number("id", r.PathValue("id"), 0)
+	if err != nil {
+		return 0, err
+	}
+	h, err := a.o.Webhooks.Get(r.Context(), id)
+	if err == nil && owner != 0 && h.Instance != owner {
+		err = webhook.ErrNotFound // as one that is not: whose it is, is nobody else's business
+	}
+	return id, err
+}
+
+// listWebhooks is GET /v1/webhooks?instance=&after=&limit= → {webhooks, next}.
 func (a *API) listWebhooks(w http.ResponseWriter, r *http.Request) error {
+	of, err := a.owner(r)
+	if err != nil {
+		return err
+	}
+	if name := r.URL.Query().Get("instance"); name != "" {
+		i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
+		if err == nil && of != 0 && i.ID != of {
+			err = errForeign
+		}
+		if err != nil {
+			return err
+		}
+		of = i.ID
+	}
 	after, limit, err := page(r)
 	if err != nil {
 		return err
 	}
-	all, err := a.o.Webhooks.List(r.Context(), after, limit)
+	var all []webhook.Webhook
+	if of == 0 {
+		all, err = a.o.Webhooks.List(r.Context(), after, limit)
+	} else {
+		all, err = a.o.Webhooks.ListOf(r.Context(), of, after, limit)
+	}
 	if err != nil {
 		return err
 	}
@@ -83,16 +151,175 @@ func (a *API) listWebhooks(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// rotateWebhook is POST /v1/webhooks/{id}/rotate → {secret}.
+// hookSpec is what of a webhook is to be; what is not there stays as it is.
+type hookSpec struct {
+	Instance string          `json:"instance"`
+	URL      *string         `json:"url"`
+	Enabled  *bool           `json:"enabled"`
+	Events   json.RawMessage `json:"events"` // a list, or null for all
+	Format   *string         `json:"format"`
+	Rate     *float64        `json:"rate"`
+}
+
+func (s hookSpec) changes() (c webhook.Changes, err error) {
+	c = webhook.Changes{URL: s.URL, Enabled: s.Enabled, Rate: s.Rate}
+	if len(s.Events) > 0 {
+		var names []string
+		if json.Unmarshal(s.Events, &names) != nil {
+			return c, status.Errorf(status.Invalid, "WRONG_TYPE", "events must be a list of names, or null for all")
+		}
+		c.Events = &names
+	}
+	if s.Format != nil {
+		f, known := formats[*s.Format]
+		if !known {
+			return c, status.Errorf(status.Invalid, "FORMAT_UNKNOWN", "there is no format %.40q; there are kabar and cloudevents", *s.Format)
+		}
+		c.Format = &f
+	}
+	return c, nil
+}
+
+// madeHook is a webhook with keys that were just made.
+type madeHook struct {
+	hook
+	Secret    string `json:"secret,omitempty"`
+	PublicKey string `json:"publicKey"`
+}
+
+// addWebhook is POST /v1/webhooks {instance, url, …} → 201 with the secret, once.
+func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
+	owner, err := a.owner(r)
+	if err != nil {
+		return err
+	}
+	ik, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	var in hookSpec
+	if err := gateway.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	c, err := in.changes()
+	if err != nil {
+		return err
+	}
+	ref := instance.ByID(owner)
+	switch {
+	case in.Instance != "":
+		i, err := a.o.Instances.Get(r.Context(), instance.ByName(in.Instance))
+		if err == nil && owner != 0 && i.ID != owner {
+			err = errForeign
+		}
+		if err != nil {
+			return err
+		}
+		ref = instance.ByID(i.ID)
+	case owner == 0:
+		return status.Errorf(status.Invalid, "INSTANCE_REQUIRED", "instance is missing: name the instance whose events are to be sent")
+	}
+	made, err := a.o.Webhooks.Add(r.Context(), ref, c, string(ik))
+	if err != nil {
+		return err
+	}
+	v, err := a.showWebhook(r.Context(), made.Webhook)
+	if err == nil {
+		gateway.WriteJSON(w, http.StatusCreated, madeHook{v, made.Secret, made.PublicKey})
+	}
+	return err
+}
+
+// standingHook is a webhook with how it stands.
+type standingHook struct {
+	hook
+	PublicKey string `json:"publicKey"`
+	Position  uint64 `json:"position"`
+	Head      uint64 `json:"head"`
+	Behind    uint64 `json:"behind"`
+	Parked    int    `json:"parked"`
+	Dead      int    `json:"dead"`
+	Again     int    `json:"replaying"`
+}
+
+// oneWebhook is GET /v1/webhooks/{id}.
+func (a *API) oneWebhook(w http.ResponseWriter, r *http.Request) error {
+	id, err := a.ownWebhook(r)
+	if err != nil {
+		return err
+	}
+	s, err := a.o.Webhooks.Standing(r.Context(), id)
+	if err != nil {
+		return err
+	}
+	v, err := a.showWebhook(r.Context(), s.Webhook)
+	if err == nil {
+		gateway.WriteJSON(w, http.StatusOK, standingHook{v, s.PublicKey, s.Position, s.Head, s.Behind(), s.Parked, s.Dead, s.Again})
+	}
+	return err
+}
+
+// changeWebhook is PATCH /v1/webhooks/{id}.
+func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
+	id, err := a.ownWebhook(r)
+	if err != nil {
+		return err
+	}
+	var in hookSpec
+	if err := gateway.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	c, err := in.changes()
+	if err != nil {
+		return err
+	}
+	h, err := a.o.Webhooks.Change(r.Context(), id, c)
+	if err != nil {
+		return err
+	}
+	v, err := a.showWebhook(r.Context(), h)
+	if err == nil {
+		gateway.WriteJSON(w, http.StatusOK, v)
+	}
+	return err
+}
+
+// dropWebhook is DELETE /v1/webhooks/{id}.
+func (a *API) dropWebhook(w http.ResponseWriter, r *http.Request) error {
+	id, err := a.ownWebhook(r)
+	if err == nil {
+		err = a.o.Webhooks.Drop(r.Context(), id)
+	}
+	if err == nil {
+		w.WriteHeader(http.StatusNoContent)
+	}
+	return err
+}
+
+// rotateWebhook is POST /v1/webhooks/{id}/rotate {overlap} → {secret, publicKey, oldUntil}.
 func (a *API) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := number("id", r.PathValue("id"), 0)
+	id, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
-	secret, err := a.o.Webhooks.Rotate(r.Context(), id)
+	in := struct {
+		Overlap string `json:"overlap"`
+	}{webhook.Overlap.String()}
+	if err := gateway.ReadJSON(w, r, &in); err != nil {
+		return err
+	}
+	overlap, err := time.ParseDuration(in.Overlap)
+	if err != nil {
+		return status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is %.40q, and no time such as 24h or 0s", in.Overlap)
+	}
+	made, err := a.o.Webhooks.Rotate(r.Context(), id, overlap)
 	if err != nil {
 		return err
 	}
-	gateway.WriteJSON(w, http.StatusOK, map[string]string{"secret": secret})
+	gateway.WriteJSON(w, http.StatusOK, struct {
+		Secret    string `json:"secret"`
+		PublicKey string `json:"publicKey"`
+		OldUntil  string `json:"oldUntil"`
+	}{made.Secret, made.PublicKey, written(made.OldUntil)})
 	return nil
 }

@@ -3,6 +3,7 @@ package instance
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
 	"strconv"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -67,4 +68,41 @@ func AppendEvent(dst []byte, m *journal.Message, seq uint64, epoch string) []byt
 	dst = append(dst, `,"timestamp":"`...)
 	dst = m.Time.AppendFormat(dst, stamp)
 	return append(dst, `"}`...)
+}
+
+// AppendCloudEvent appends a message of KindEvent as a CloudEvents 1.0 event in
+// its JSON format, with the number as the sequence extension, and the epoch,
+// where it is not "", as one of ours. The subject is the instance's ownerJid,
+// where it has one.
+func AppendCloudEvent(dst []byte, m *journal.Message, seq uint64, epoch string) []byte {
+	var e struct {
+		Instance struct {
+			Name     string          `json:"name"`
+			OwnerJid json.RawMessage `json:"ownerJid"`
+		} `json:"instance"`
+		Data json.RawMessage `json:"data"`
+	}
+	_ = json.Unmarshal(m.Data, &e) // written by the core
+	dst = append(dst, `{"specversion":"1.0","id":"`...)
+	dst = append(dst, m.ID...)
+	dst = append(dst, `","source":"/instances/`...)
+	dst = append(dst, url.PathEscape(e.Instance.Name)...) // nothing in it needs an escape of JSON
+	dst = append(dst, `","type":"`...)
+	dst = append(dst, EventName(m.Data)...)
+	dst = append(dst, '"')
+	if s := e.Instance.OwnerJid; len(s) > 0 && string(s) != "null" {
+		dst = append(dst, `,"subject":`...)
+		dst = append(dst, s...)
+	}
+	dst = append(dst, `,"time":"`...)
+	dst = m.Time.AppendFormat(dst, stamp)
+	dst = append(dst, `","sequence":"`...)
+	dst = strconv.AppendUint(dst, seq, 10)
+	if epoch != "" {
+		dst = append(dst, `","epoch":"`...)
+		dst = append(dst, epoch...)
+	}
+	dst = append(dst, `","datacontenttype":"application/json","data":`...)
+	dst = append(dst, e.Data...)
+	return append(dst, '}')
 }

@@ -35,6 +35,7 @@ const Tolerance = 5 * time.Minute
 // Why a secret or a signature is not taken.
 var (
 	ErrSecret    = errors.New("sign: a secret is whsec_ and the base64 of 24 to 64 bytes")
+	ErrPublicKey = errors.New("sign: a public key is whpk_ and the base64 of 32 bytes")
 	ErrSignature = errors.New("sign: the signature is not of this secret")
 	ErrTime      = errors.New("sign: the time of the signature is too far from now")
 )
@@ -99,17 +100,22 @@ func Verify(secret string, header func(name string) string, body []byte, now tim
 	if err != nil {
 		return err
 	}
-	id, stamp := header(HeaderID), header(HeaderTimestamp)
-	want := []byte(signature(key, id, stamp, body))
+	want := []byte(signature(key, header(HeaderID), header(HeaderTimestamp), body))
+	return check(header, now, func(given string) bool {
+		text, is := strings.CutPrefix(given, version)
+		return is && hmac.Equal([]byte(text), want)
+	})
+}
+
+// check says whether one of a request's signatures is good, and its time.
+func check(header func(name string) string, now time.Time, good func(given string) bool) error {
 	found := false
 	for given := range strings.FieldsSeq(header(HeaderSignature)) {
-		if text, ok := strings.CutPrefix(given, version); ok && hmac.Equal([]byte(text), want) {
-			found = true
-		}
+		found = good(given) || found
 	}
-	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	seconds, err := strconv.ParseInt(header(HeaderTimestamp), 10, 64)
 	switch {
-	case !found || id == "" || err != nil:
+	case !found || header(HeaderID) == "" || err != nil:
 		return ErrSignature
 	case now.Sub(time.Unix(seconds, 0)).Abs() > Tolerance:
 		return ErrTime

@@ -2,6 +2,7 @@ package sign_test
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"errors"
 	"net/http"
@@ -123,5 +124,64 @@ func TestSecrets(t *testing.T) {
 	a, again := sign.Derive([]byte("key"), "a"), sign.Derive([]byte("key"), "a")
 	if a != again || a == sign.Derive([]byte("key"), "b") || a == sign.Derive([]byte("kez"), "a") {
 		t.Error("a derived secret is not the one of its key and label")
+	}
+}
+
+// TestKeys sees that what is signed with a key is accepted by its public one
+// alone, and that the public library is not in the way of it.
+func TestKeys(t *testing.T) {
+	secret, now, body := sign.NewSecret(), time.Unix(1_800_000_000, 0), []byte("body")
+	key, other := sign.DeriveKey([]byte("key"), "a"), sign.DeriveKey([]byte("key"), "b")
+	if !key.Equal(sign.DeriveKey([]byte("key"), "a")) || key.Equal(other) || key.Equal(sign.DeriveKey([]byte("kez"), "a")) {
+		t.Error("a derived key is not the one of its key and label")
+	}
+	signed := func(keys ...ed25519.PrivateKey) http.Header {
+		m, err := sign.Headers(secret, "a", now, body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sign.WithKeys(m, "a", now, body, keys...)
+		h := http.Header{}
+		for name, value := range m {
+			h.Set(name, value)
+		}
+		return h
+	}
+	public := sign.PublicKey(key)
+	if raw, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(public, "whpk_")); err != nil || len(raw) != 32 || !strings.HasPrefix(public, "whpk_") {
+		t.Errorf("a public key is %s", public)
+	}
+	h := signed(other, key)
+	parts := strings.Fields(h.Get(sign.HeaderSignature))
+	text, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(parts[2], "v1a,"))
+	if err != nil || len(parts) != 3 || !ed25519.Verify(key.Public().(ed25519.PublicKey), []byte("a.1800000000.body"), text) {
+		t.Errorf("signed %v, %v", parts, err)
+	}
+	for name, c := range map[string]struct {
+		public string
+		header http.Header
+		body   string
+		now    time.Time
+		want   error
+	}{
+		"both":         {public, h, "body", now, nil},
+		"alone":        {public, signed(key), "body", now, nil},
+		"another's":    {public, signed(other), "body", now, sign.ErrSignature},
+		"none":         {public, signed(), "body", now, sign.ErrSignature},
+		"another body": {public, h, "Body", now, sign.ErrSignature},
+		"late":         {public, h, "body", now.Add(time.Hour), sign.ErrTime},
+		"no key":       {"whpk_", h, "body", now, sign.ErrPublicKey},
+		"a secret":     {secret, h, "body", now, sign.ErrPublicKey},
+	} {
+		if err := sign.VerifyKey(c.public, c.header.Get, []byte(c.body), c.now); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	wh, err := standard.NewWebhook(secret)
+	if err == nil {
+		err = wh.VerifyIgnoringTimestamp(body, h)
+	}
+	if err != nil {
+		t.Errorf("the library says %v", err)
 	}
 }

@@ -20,8 +20,8 @@ func (s *Store) Webhooks() webhook.Store { return webhookStore{webhooks{s.querie
 
 func (webhookStore) In(tx *journal.Tx) webhook.Tx { return webhooks{In(tx).queries} }
 
-const webhookQuery = `SELECT id, instance_id, url, enabled, events, created, updated, version, start,
-	secret, old_secret, old_until, hold_since, hold_tries, hold_next, error FROM webhooks WHERE `
+const webhookQuery = `SELECT id, instance_id, is_main, url, enabled, events, format, rate, created, updated, version, start,
+	secret, old_secret, old_until, keys, ref, hold_since, hold_tries, hold_next, error, last_taken FROM webhooks WHERE `
 
 // orNever is fromMillis, and the zero time for 0.
 func orNever(ms int64) time.Time {
@@ -42,14 +42,15 @@ func orZero(t time.Time) int64 {
 // scanWebhook reads a row of webhookQuery.
 func scanWebhook(scan func(...any) error) (r webhook.Row, err error) {
 	var events string
-	var created, updated, oldUntil, since, next int64
-	err = scan(&r.ID, &r.Instance, &r.URL, &r.Enabled, &events, &created, &updated, &r.Version, &r.Start,
-		&r.Secret, &r.OldSecret, &oldUntil, &since, &r.Hold.Tries, &next, &r.Error)
+	var created, updated, oldUntil, since, next, last int64
+	err = scan(&r.ID, &r.Instance, &r.Main, &r.URL, &r.Enabled, &events, &r.Format, &r.Rate, &created, &updated, &r.Version, &r.Start,
+		&r.Secret, &r.OldSecret, &oldUntil, &r.Keys, &r.Ref, &since, &r.Hold.Tries, &next, &r.Error, &last)
 	if err != nil {
 		return webhook.Row{}, err
 	}
 	r.Created, r.Updated, r.OldUntil = fromMillis(created), fromMillis(updated), orNever(oldUntil)
 	r.Hold.Since, r.Hold.Next = orNever(since), orNever(next)
+	r.Taken = orNever(last)
 	if len(r.OldSecret) == 0 {
 		r.OldSecret = nil
 	}
@@ -71,8 +72,8 @@ func (q webhooks) list(ctx context.Context, where string, args ...any) (list []w
 	return list, err
 }
 
-func (q webhooks) one(ctx context.Context, where string, arg uint64) (webhook.Row, bool, error) {
-	list, err := q.list(ctx, where, arg)
+func (q webhooks) one(ctx context.Context, where string, args ...any) (webhook.Row, bool, error) {
+	list, err := q.list(ctx, where, args...)
 	if err != nil || len(list) == 0 {
 		return webhook.Row{}, false, err
 	}
@@ -84,11 +85,24 @@ func (q webhooks) Webhook(ctx context.Context, id uint64) (webhook.Row, bool, er
 }
 
 func (q webhooks) WebhookOf(ctx context.Context, instance uint64) (webhook.Row, bool, error) {
-	return q.one(ctx, "instance_id = ?", instance)
+	return q.one(ctx, "instance_id = ? AND is_main = 1", instance)
+}
+
+func (q webhooks) WebhookBy(ctx context.Context, instance uint64, ref string) (webhook.Row, bool, error) {
+	return q.one(ctx, "instance_id = ? AND ref = ? AND ref <> ''", instance, ref)
 }
 
 func (q webhooks) Webhooks(ctx context.Context, after uint64, limit int) ([]webhook.Row, error) {
 	return q.list(ctx, "id > ? ORDER BY id LIMIT ?", after, limit)
+}
+
+func (q webhooks) WebhooksOf(ctx context.Context, instance, after uint64, limit int) ([]webhook.Row, error) {
+	return q.list(ctx, "instance_id = ? AND id > ? ORDER BY id LIMIT ?", instance, after, limit)
+}
+
+func (q webhooks) CountWebhooks(ctx context.Context, instance uint64) (n int, err error) {
+	_, err = q.row(ctx, "SELECT count(*) FROM webhooks WHERE instance_id = ?", []any{instance}, &n)
+	return n, err
 }
 
 func (q webhooks) NextID(ctx context.Context) (uint64, error) { return q.next(ctx, "last_id") }
@@ -115,10 +129,11 @@ func (q webhooks) AddWebhook(ctx context.Context, r webhook.Row) error {
 	if err != nil {
 		return err
 	}
-	_, err = q.exec(ctx, `INSERT INTO webhooks (id, instance_id, url, enabled, events, created, updated, version, start,
-		secret, old_secret, old_until, hold_since, hold_tries, hold_next, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		r.ID, r.Instance, r.URL, r.Enabled, events, r.Created.UnixMilli(), r.Updated.UnixMilli(), r.Version, int64(r.Start),
-		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error)
+	_, err = q.exec(ctx, `INSERT INTO webhooks (id, instance_id, is_main, url, enabled, events, format, rate, created, updated, version, start,
+		secret, old_secret, old_until, keys, ref, hold_since, hold_tries, hold_next, error, last_taken)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)`,
+		r.ID, r.Instance, r.Main, r.URL, r.Enabled, events, r.Format, r.Rate, r.Created.UnixMilli(), r.Updated.UnixMilli(), r.Version, int64(r.Start),
+		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), int64(r.Keys), r.Ref, orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error)
 	return err
 }
 
@@ -127,10 +142,16 @@ func (q webhooks) SetWebhook(ctx context.Context, r webhook.Row) error {
 	if err != nil {
 		return err
 	}
-	_, err = q.exec(ctx, `UPDATE webhooks SET url = ?, enabled = ?, events = ?, updated = ?, version = ?, start = ?,
-		secret = ?, old_secret = ?, old_until = ?, hold_since = ?, hold_tries = ?, hold_next = ?, error = ? WHERE id = ?`,
-		r.URL, r.Enabled, events, r.Updated.UnixMilli(), r.Version, int64(r.Start),
-		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error, r.ID)
+	_, err = q.exec(ctx, `UPDATE webhooks SET url = ?, enabled = ?, events = ?, format = ?, rate = ?, updated = ?, version = ?, start = ?,
+		secret = ?, old_secret = ?, old_until = ?, keys = ?, hold_since = ?, hold_tries = ?, hold_next = ?, error = ? WHERE id = ?`,
+		r.URL, r.Enabled, events, r.Format, r.Rate, r.Updated.UnixMilli(), r.Version, int64(r.Start),
+		blob(r.Secret), blob(r.OldSecret), orZero(r.OldUntil), int64(r.Keys), orZero(r.Hold.Since), r.Hold.Tries, orZero(r.Hold.Next), r.Error, r.ID)
+	return err
+}
+
+// DropWebhook deletes it, and by the schema's triggers all that is its own.
+func (q webhooks) DropWebhook(ctx context.Context, id uint64) error {
+	_, err := q.exec(ctx, "DELETE FROM webhooks WHERE id = ?", id)
 	return err
 }
 

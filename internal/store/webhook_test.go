@@ -17,13 +17,13 @@ func TestWebhookRows(t *testing.T) {
 	at := time.UnixMilli(1700000000123).UTC()
 	full := webhook.Row{
 		Webhook: webhook.Webhook{
-			ID: 3, Instance: 2, URL: "https://x", Enabled: true, Events: []string{"a", "b"}, Created: at, Updated: at.Add(time.Hour),
+			ID: 3, Instance: 2, Main: true, Format: webhook.CloudEvents, Rate: 0.5, URL: "https://x", Enabled: true, Events: []string{"a", "b"}, Created: at, Updated: at.Add(time.Hour),
 			Hold: webhook.Hold{Since: at, Tries: 4, Next: at.Add(time.Minute)}, Error: "é",
 		},
-		Version: 5, Start: 6, Secret: []byte{0, 1}, OldSecret: []byte{2}, OldUntil: at.Add(2 * time.Hour),
+		Version: 5, Start: 6, Secret: []byte{0, 1}, OldSecret: []byte{2}, OldUntil: at.Add(2 * time.Hour), Keys: 7, Ref: "r",
 	}
-	bare := webhook.Row{Webhook: webhook.Webhook{ID: 4, URL: "u", Created: at, Updated: at}}
-	none := webhook.Row{Webhook: webhook.Webhook{ID: 5, Instance: 7, Events: []string{}, Created: at, Updated: at}}
+	bare := webhook.Row{Webhook: webhook.Webhook{ID: 4, Main: true, URL: "u", Created: at, Updated: at}}
+	none := webhook.Row{Webhook: webhook.Webhook{ID: 5, Instance: 7, Main: true, Events: []string{}, Created: at, Updated: at}}
 	same := func(r webhook.Reader, want ...webhook.Row) {
 		t.Helper()
 		for _, row := range want {
@@ -43,8 +43,30 @@ func TestWebhookRows(t *testing.T) {
 		same(st.Webhooks())
 		return errors.Join(w.AddWebhook(bg, none), w.AddWebhook(bg, full), w.AddWebhook(bg, bare))
 	}, func(st *store.Store, tx *journal.Tx) error {
-		if err := st.Webhooks().In(tx).AddWebhook(bg, webhook.Row{Webhook: webhook.Webhook{ID: 9, Instance: 2}}); err == nil {
-			t.Error("two webhooks of one instance")
+		if err := st.Webhooks().In(tx).AddWebhook(bg, webhook.Row{Webhook: webhook.Webhook{ID: 9, Instance: 2, Main: true}}); err == nil {
+			t.Error("two main webhooks of one instance")
+		}
+		if err := st.Webhooks().In(tx).AddWebhook(bg, webhook.Row{Webhook: webhook.Webhook{ID: 9, Instance: 2}, Ref: "r"}); err == nil {
+			t.Error("two webhooks by one key")
+		}
+		for id := uint64(10); id < 12; id++ {
+			if err := st.Webhooks().In(tx).AddWebhook(bg, webhook.Row{Webhook: webhook.Webhook{ID: id, Instance: 2}}); err != nil {
+				t.Errorf("several of one instance: %v", err)
+			}
+		}
+		in := st.Webhooks().In(tx)
+		list, err := in.WebhooksOf(bg, 2, 3, 1)
+		n, err2 := in.CountWebhooks(bg, 2)
+		by, ok, err3 := in.WebhookBy(bg, 2, "r")
+		_, none, err4 := in.WebhookBy(bg, 2, "")
+		if err := errors.Join(err, err2, err3, err4); err != nil || len(list) != 1 || list[0].ID != 10 || n != 3 || !ok || by.ID != 3 || none {
+			t.Errorf("%+v, %d, %+v, %t, %v", list, n, by, none, err)
+		}
+		if err := in.DropWebhook(bg, 10); err != nil {
+			t.Error(err)
+		}
+		if _, ok, _ := in.Webhook(bg, 10); ok {
+			t.Error("it is still there")
 		}
 		return errTakenBack
 	}, func(st *store.Store, tx *journal.Tx) error {
@@ -55,7 +77,7 @@ func TestWebhookRows(t *testing.T) {
 			t.Errorf("listed %+v, %v", list, err)
 		}
 		changed := full
-		changed.ID, changed.Instance, changed.Created = bare.ID, bare.Instance, bare.Created // what never changes
+		changed.ID, changed.Instance, changed.Created, changed.Ref = bare.ID, bare.Instance, bare.Created, bare.Ref // what never changes
 		if err := w.SetWebhook(bg, changed); err != nil {
 			return err
 		}

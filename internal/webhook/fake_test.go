@@ -30,12 +30,13 @@ type try struct {
 	at    time.Time
 	url   string
 	where map[string]string
+	body  []byte
 }
 
 func (s *tries) Post(ctx context.Context, r webhook.Request) (webhook.Answer, error) {
 	s.mu.Lock()
 	e := parse(r.Body)
-	s.all = append(s.all, try{e, time.Now(), r.URL, r.Header})
+	s.all = append(s.all, try{e, time.Now(), r.URL, r.Header, r.Body})
 	n := len(s.all)
 	s.mu.Unlock()
 	if s.slow > 0 {

@@ -153,6 +153,14 @@ func (w *world) set(ref instance.Ref, to string) (webhook.Webhook, string) {
 	return h, secret
 }
 
+// rotate gives a webhook another secret.
+func (w *world) rotate(id uint64) string {
+	w.t.Helper()
+	made, err := w.Rotate(bg, id, webhook.Overlap)
+	w.ok(err)
+	return made.Secret
+}
+
 // emit says events with numbers as data, from first to last.
 func (w *world) emit(ref instance.Ref, first, last int) (ids []string) {
 	w.t.Helper()

@@ -24,20 +24,29 @@ type Request struct {
 type Answer struct {
 	Status     int
 	RetryAfter time.Duration // 0: it did not say
+	Body       []byte        // its beginning, at most MaxAnswer bytes
 }
+
+// MaxAnswer bounds what is kept of a receiver's answer.
+const MaxAnswer = 1 << 10
 
 // Webhook is one endpoint.
 type Webhook struct {
 	ID       uint64
 	Instance uint64 // 0: the one that gets every instance's events
+	Main     bool   // the one of its instance that Set sets
 	URL      string
 	Enabled  bool
 	Events   []string // those that it gets, in order; nil for all
+	Format   Format
+	Rate     float64 // tries a second; 0: no bound
 
 	Created, Updated time.Time // Updated: by its owner
 
 	Hold  Hold
 	Error string // what its last failed try met, until all is well again; "" for nothing
+
+	Taken time.Time // when it took something last, as far as that is stored (see tries); zero: never
 }
 
 // Hold is what an endpoint that could not be reached waits by.
@@ -47,15 +56,27 @@ type Hold struct {
 	Next  time.Time
 }
 
+// Format is how an event's body is written.
+type Format byte
+
+// The formats: the frame of subscribers, or a CloudEvents 1.0 event in its
+// structured JSON mode.
+const (
+	Kabar Format = iota
+	CloudEvents
+)
+
 // Row is a webhook as it is stored.
 type Row struct {
 	Webhook
+	Ref     string // the Idempotency-Key that made it, "" for none
 	Version uint64 // another after whatever its worker must know of
 	Start   uint64 // it gets what follows this in its topic, whatever was acknowledged
 
 	// Sealed; Secret is empty for the one of all instances, whose secret is not
 	// kept here. The old one signs beside it until OldUntil.
 	Secret, OldSecret []byte
+	Keys              uint64 // how often the Ed25519 key was replaced: each is derived from the folder's
 	OldUntil          time.Time
 }
 
@@ -66,6 +87,7 @@ type State byte
 const (
 	Parked State = iota // refused alone; tried again
 	Dead                // out of tries
+	Again               // to be told again, because somebody asked for it
 )
 
 // Kept is an event that was not taken, or a range of them.
@@ -83,9 +105,12 @@ type Kept struct {
 // where there is no such row.
 type Reader interface {
 	Webhook(ctx context.Context, id uint64) (r Row, ok bool, err error)
-	WebhookOf(ctx context.Context, instance uint64) (r Row, ok bool, err error)
-	// Webhooks returns those with ids after one, ascending.
+	WebhookOf(ctx context.Context, instance uint64) (r Row, ok bool, err error) // its main one
+	WebhookBy(ctx context.Context, instance uint64, ref string) (r Row, ok bool, err error)
+	// Webhooks returns those with ids after one, ascending; WebhooksOf an instance's.
 	Webhooks(ctx context.Context, after uint64, limit int) ([]Row, error)
+	WebhooksOf(ctx context.Context, instance, after uint64, limit int) ([]Row, error)
+	CountWebhooks(ctx context.Context, instance uint64) (int, error)
 
 	// Kept returns a webhook's that begin after a number, ascending.
 	Kept(ctx context.Context, webhook uint64, state State, after uint64, limit int) ([]Kept, error)
@@ -101,7 +126,8 @@ type Tx interface {
 	NextID(ctx context.Context) (uint64, error) // out of the one sequence of all ids; never given twice
 
 	AddWebhook(ctx context.Context, r Row) error
-	SetWebhook(ctx context.Context, r Row) error
+	SetWebhook(ctx context.Context, r Row) error // but for what never changes: Instance, Main, Created, Ref
+	DropWebhook(ctx context.Context, id uint64) error
 
 	Keep(ctx context.Context, k Kept) error // in place of what begins at the same number
 	DropKept(ctx context.Context, webhook, first uint64) error

@@ -332,7 +332,7 @@ func TestGlobal(t *testing.T) {
 	if err != nil || list[0].Instance != 0 || list[0].URL != r.URL {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	_, err = w.Rotate(bg, list[0].ID)
+	_, err = w.Rotate(bg, list[0].ID, 0)
 	w.refused(err, webhook.ErrOfConfig)
 	w.stop()
 
@@ -362,8 +362,7 @@ func TestRotate(t *testing.T) {
 	r := receive(t, nil)
 	ref, _ := w.create("a")
 	hook, old := w.set(ref, r.URL)
-	fresh, err := w.Rotate(bg, hook.ID)
-	w.ok(err)
+	fresh := w.rotate(hook.ID)
 	if fresh == old || !strings.HasPrefix(fresh, "whsec_") {
 		t.Errorf("%s is no new secret", fresh)
 	}
@@ -372,14 +371,13 @@ func TestRotate(t *testing.T) {
 		w.emit(ref, n, n)
 		w.until("it came", func() bool { return len(r.list()) == n+1 })
 	}
-	again, err := w.Rotate(bg, hook.ID)
-	w.ok(err)
+	again := w.rotate(hook.ID)
 	for n, secret := range []string{again, fresh} {
 		r.secret.Store(secret)
 		w.emit(ref, n+2, n+2)
 		w.until("it came", func() bool { return len(r.list()) == n+3 })
 	}
-	_, err = w.Rotate(bg, 999)
+	_, err := w.Rotate(bg, 999, 0)
 	w.refused(err, webhook.ErrNotFound)
 }
 
@@ -393,8 +391,7 @@ func TestSecretsAreSealed(t *testing.T) {
 	if _, again := w.set(ref, r.URL); again != "" {
 		t.Error("the secret is told again")
 	}
-	fresh, err := w.Rotate(bg, hook.ID)
-	w.ok(err)
+	fresh := w.rotate(hook.ID)
 	w.emit(ref, 1, 1)
 	w.until("it came", func() bool { return len(r.list()) == 1 })
 	r.Close()

@@ -134,6 +134,7 @@ type worker struct {
 	done    chan struct{}
 
 	row    Row
+	signer *signer // of row; nil until something is tried
 	cursor *hub.Cursor
 	page   []*journal.Message // read, in order
 	read   uint64             // up to where the topic was read, page included

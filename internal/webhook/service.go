@@ -21,6 +21,7 @@ import (
 var (
 	ErrNotFound   = status.Errorf(status.NotFound, "WEBHOOK_NOT_FOUND", "this instance has no webhook; make one with PUT /webhook/set/<instance>")
 	ErrURLInvalid = status.Errorf(status.Invalid, "URL_INVALID", "url is not one that events can be posted to")
+	ErrTooMany    = status.Errorf(status.Conflict, "TOO_MANY_WEBHOOKS", "an instance may have %d webhooks; delete one first", maxEndpoints)
 	ErrOfConfig   = status.Errorf(status.Conflict, "WEBHOOK_OF_CONFIGURATION", "this webhook is set in the configuration; change it there")
 )
 

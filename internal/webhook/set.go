@@ -105,10 +105,13 @@ func (s *Service) Set(ctx context.Context, ref instance.Ref, spec Spec) (Webhook
 			if row, err = s.fresh(tx, t, i.ID); err != nil {
 				return err
 			}
+			row.Main = true
 			made = sign.NewSecret()
 			row.Secret = s.sealer.seal(row.ID, made)
 		}
-		return s.put(tx, t, &row, known, missed, Webhook{URL: spec.URL, Enabled: spec.Enabled, Events: events})
+		to := row.Webhook
+		to.URL, to.Enabled, to.Events = spec.URL, spec.Enabled, events
+		return s.put(tx, t, &row, known, missed, to)
 	})
 	if err != nil {
 		return Webhook{}, "", err
@@ -117,8 +120,17 @@ func (s *Service) Set(ctx context.Context, ref instance.Ref, spec Spec) (Webhook
 	return row.Webhook, made, nil
 }
 
+// maxEndpoints is how many webhooks an instance may have: each is told every
+// event of it.
+const maxEndpoints = 64
+
 // fresh is the row of a new webhook, which hears what is said from now on.
 func (s *Service) fresh(tx *journal.Tx, t Tx, of uint64) (row Row, err error) {
+	if n, err := t.CountWebhooks(background, of); err != nil {
+		return Row{}, err
+	} else if n >= maxEndpoints {
+		return Row{}, ErrTooMany
+	}
 	row.Instance, row.Created = of, stored(tx.Now())
 	if row.ID, err = t.NextID(background); err != nil {
 		return Row{}, err
@@ -129,7 +141,7 @@ func (s *Service) fresh(tx *journal.Tx, t Tx, of uint64) (row Row, err error) {
 
 // put writes what a webhook is set to. missed is what is too old for it.
 func (s *Service) put(tx *journal.Tx, t Tx, row *Row, known bool, missed *Kept, to Webhook) error {
-	row.URL, row.Enabled, row.Events = to.URL, to.Enabled, to.Events
+	row.URL, row.Enabled, row.Events, row.Format, row.Rate = to.URL, to.Enabled, to.Events, to.Format, to.Rate
 	row.Updated = stored(tx.Now())
 	row.Hold, row.Error = Hold{}, ""
 	row.Version++
@@ -192,79 +204,6 @@ func (s *Service) lastBefore(ctx context.Context, topic string, seq uint64, limi
 	return low, nil
 }
 
-// Find is the webhook of an instance.
-func (s *Service) Find(ctx context.Context, ref instance.Ref) (Webhook, error) {
-	i, err := s.o.Instances.Get(ctx, ref)
-	if err != nil {
-		return Webhook{}, err
-	}
-	row, ok, err := s.o.Store.WebhookOf(ctx, i.ID)
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
-	return row.Webhook, err
-}
-
-// Get is the webhook with an id.
-func (s *Service) Get(ctx context.Context, id uint64) (Webhook, error) {
-	row, ok, err := s.o.Store.Webhook(ctx, id)
-	if err == nil && !ok {
-		err = ErrNotFound
-	}
-	return row.Webhook, err
-}
-
-// maxList bounds one page: what is read is held in memory as a whole.
-const maxList = 1000
-
-// List is the webhooks with ids after one, ascending, at most limit (and at
-// most 1,000).
-func (s *Service) List(ctx context.Context, after uint64, limit int) ([]Webhook, error) {
-	rows, err := s.o.Store.Webhooks(ctx, after, max(0, min(limit, maxList)))
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Webhook, len(rows))
-	for i, row := range rows {
-		list[i] = row.Webhook
-	}
-	return list, nil
-}
-
-// Kept is what a webhook has of a state, those that begin after a number,
-// ascending, at most limit (and at most 1,000).
-func (s *Service) Kept(ctx context.Context, id uint64, state State, after uint64, limit int) ([]Kept, error) {
-	return s.o.Store.Kept(ctx, id, state, after, max(0, min(limit, maxList)))
-}
-
-// oldSecretLasts is how long the secret that was replaced signs too.
-const oldSecretLasts = 24 * time.Hour
-
-// Rotate gives a webhook a new secret, which is never told again. For a day the
-// old one signs beside it.
-func (s *Service) Rotate(ctx context.Context, id uint64) (string, error) {
-	secret := sign.NewSecret()
-	err := s.change(ctx, func(tx *journal.Tx, t Tx) error {
-		row, ok, err := t.Webhook(background, id)
-		switch {
-		case err != nil:
-			return err
-		case !ok:
-			return ErrNotFound
-		case row.Instance == 0:
-			return ErrOfConfig
-		}
-		row.OldSecret, row.OldUntil = row.Secret, stored(tx.Now().Add(oldSecretLasts))
-		row.Secret = s.sealer.seal(id, secret)
-		return s.put(tx, t, &row, true, nil, row.Webhook)
-	})
-	if err != nil {
-		return "", err
-	}
-	s.outdated(id)
-	return secret, nil
-}
-
 // setGlobal makes the webhook of all instances what the configuration says. It
 // is enabled again with each start, if its receiver had it disabled.
 func (s *Service) setGlobal(ctx context.Context) error {
@@ -283,7 +222,8 @@ func (s *Service) setGlobal(ctx context.Context) error {
 			return s.put(tx, t, &old, true, nil, off)
 		})
 	}
-	to := Webhook{URL: g.URL, Enabled: true}
+	to := old.Webhook
+	to.URL, to.Enabled, to.Events = g.URL, true, nil
 	if g.Events != nil {
 		to.Events = slices.Compact(slices.Sorted(slices.Values(g.Events)))
 	}
@@ -303,6 +243,7 @@ func (s *Service) setGlobal(ctx context.Context) error {
 			if row, err = s.fresh(tx, t, 0); err != nil {
 				return err
 			}
+			row.Main = true
 		}
 		return s.put(tx, t, &row, known, missed, to)
 	})

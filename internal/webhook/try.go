@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -53,25 +54,38 @@ func judge(code int) verdict {
 
 // try posts an event once.
 func (w *worker) try(ctx context.Context, m *journal.Message) attempt {
-	r, err := w.request(m, time.Now())
+	if w.signer == nil {
+		var err error
+		if w.signer, err = w.s.signerOf(w.row); err != nil {
+			w.s.counts.failed.Add(1)
+			w.s.o.Log.Error("an event cannot be signed for its webhook", "webhook", w.row.ID, "error", err)
+			return attempt{words: "the server could not sign it"}
+		}
+	}
+	return w.s.post(ctx, w.row.Webhook, w.signer, m)
+}
+
+// post is one try of an event at an endpoint.
+func (s *Service) post(ctx context.Context, h Webhook, k *signer, m *journal.Message) attempt {
+	r, err := s.request(h, k, m, time.Now())
 	if err != nil {
-		w.s.counts.failed.Add(1)
-		w.s.o.Log.Error("an event cannot be written for its webhook", "webhook", w.row.ID, "error", err)
+		s.counts.failed.Add(1)
+		s.o.Log.Error("an event cannot be written for its webhook", "webhook", h.ID, "error", err)
 		return attempt{words: "the server could not sign it"}
 	}
-	limited, cancel := context.WithTimeout(ctx, w.s.o.Attempt)
+	limited, cancel := context.WithTimeout(ctx, s.o.Attempt)
 	defer cancel()
-	answer, err := w.s.o.Sender.Post(limited, r)
+	answer, err := s.o.Sender.Post(limited, r)
 	if err != nil {
-		w.s.counts.failed.Add(1)
-		return attempt{words: wordsOf(err, w.s.o.Attempt)}
+		s.counts.failed.Add(1)
+		return attempt{words: wordsOf(err, s.o.Attempt)}
 	}
 	a := attempt{verdict: judge(answer.Status), retryAfter: answer.RetryAfter}
 	if a.verdict == taken {
-		w.s.counts.delivered.Add(1)
+		s.counts.delivered.Add(1)
 		return a
 	}
-	w.s.counts.failed.Add(1)
+	s.counts.failed.Add(1)
 	a.words = fmt.Sprintf("the receiver answered %d", answer.Status)
 	return a
 }
@@ -88,10 +102,10 @@ func wordsOf(err error, limit time.Duration) string {
 	return "the connection failed"
 }
 
-// request is an event as the endpoint gets it: the frame of its subscribers,
-// signed. Resource-Owner is the instance's ownerJid or, without one, its name;
-// what cannot stand in a header is written as in a URL.
-func (w *worker) request(m *journal.Message, now time.Time) (Request, error) {
+// request is an event as the endpoint gets it: the frame of its subscribers or
+// a CloudEvents event, signed. Resource-Owner is the instance's ownerJid or,
+// without one, its name; what cannot stand in a header is written as in a URL.
+func (s *Service) request(h Webhook, k *signer, m *journal.Message, now time.Time) (Request, error) {
 	var e struct {
 		Instance struct {
 			Name     string  `json:"name"`
@@ -105,19 +119,18 @@ func (w *worker) request(m *journal.Message, now time.Time) (Request, error) {
 	if e.Instance.OwnerJid != nil {
 		resource = *e.Instance.OwnerJid
 	}
-	r := Request{URL: w.row.URL, Header: map[string]string{
+	r := Request{URL: h.URL, Header: map[string]string{
 		"Content-Type":   "application/json",
-		"User-Agent":     "Kabar-Webhook/" + w.s.o.Version,
+		"User-Agent":     "Kabar-Webhook/" + s.o.Version,
 		"Resource-Owner": headerValue(resource),
 	}}
-	r.Body = instance.AppendEvent(make([]byte, 0, len(m.Data)+128), m, eventSeq(m), "")
-	secret, others, err := w.secrets(now)
-	if err != nil {
-		return Request{}, err
+	if h.Format == CloudEvents {
+		r.Header["Content-Type"] = "application/cloudevents+json; charset=utf-8"
+		r.Body = instance.AppendCloudEvent(nil, m, eventSeq(m), "")
+	} else {
+		r.Body = instance.AppendEvent(make([]byte, 0, len(m.Data)+128), m, eventSeq(m), "")
 	}
-	signed, err := sign.Headers(secret, m.ID, now, r.Body, others...)
-	maps.Copy(r.Header, signed)
-	return r, err
+	return r, k.sign(r, m.ID, now)
 }
 
 // eventSeq is an event's number in its instance's topic, whoever hears it.
@@ -130,21 +143,49 @@ func eventSeq(m *journal.Message) uint64 {
 	return 0
 }
 
-func (w *worker) secrets(now time.Time) (secret string, others []string, err error) {
-	if w.row.Instance == 0 {
-		return w.s.o.Global.Secret, nil, nil
+// signer signs for one endpoint.
+type signer struct {
+	secret, old string
+	key, oldKey ed25519.PrivateKey // nil: there is none
+	oldUntil    time.Time
+}
+
+func (s *Service) signerOf(row Row) (k *signer, err error) {
+	k = &signer{key: s.key(row.ID, row.Keys), oldUntil: row.OldUntil}
+	if row.Instance == 0 {
+		k.secret = s.o.Global.Secret
+		return k, nil
 	}
-	if secret, err = w.s.sealer.open(w.row.ID, w.row.Secret); err != nil {
-		return "", nil, err
+	if k.secret, err = s.sealer.open(row.ID, row.Secret); err != nil || len(row.OldSecret) == 0 {
+		return k, err
 	}
-	if len(w.row.OldSecret) > 0 && now.Before(w.row.OldUntil) {
-		old, err := w.s.sealer.open(w.row.ID, w.row.OldSecret)
-		if err != nil {
-			return "", nil, err
+	if row.Keys > 0 {
+		k.oldKey = s.key(row.ID, row.Keys-1)
+	}
+	k.old, err = s.sealer.open(row.ID, row.OldSecret)
+	return k, err
+}
+
+// sign adds what makes a request a signed one: by the secret and by the key, and
+// by the old ones as long as they hold.
+func (k *signer) sign(r Request, id string, now time.Time) error {
+	var others []string
+	keys := []ed25519.PrivateKey{k.key}
+	if now.Before(k.oldUntil) {
+		if k.old != "" {
+			others = []string{k.old}
 		}
-		others = []string{old}
+		if k.oldKey != nil {
+			keys = append(keys, k.oldKey)
+		}
 	}
-	return secret, others, nil
+	signed, err := sign.Headers(k.secret, id, now, r.Body, others...)
+	if err != nil {
+		return err
+	}
+	sign.WithKeys(signed, id, now, r.Body, keys...)
+	maps.Copy(r.Header, signed)
+	return nil
 }
 
 const hex = "0123456789ABCDEF"

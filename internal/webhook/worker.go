@@ -51,7 +51,7 @@ func (w *worker) load(ctx context.Context) error {
 	case !ok || row.Version != w.version || !row.Enabled:
 		return errOutdated
 	}
-	w.row = row
+	w.row, w.signer = row, nil
 	if w.read, err = w.s.position(ctx, row); err != nil {
 		return err
 	}

@@ -26,7 +26,9 @@
 //	PUT /webhook/set/{name} {url, enabled?, events?}   both  201 {id, url, enabled, events, instanceId, secret?}
 //	GET /webhook/find/{name}                           both  200 the same, with lastError, onHoldSince and nextTry where there are
 //
-// An instance has one webhook; secret stands in the answer that made it, and
+// This is the instance's main webhook; more of them, and all that can be done
+// with one, are under /v1/webhooks (package api). secret stands in the answer
+// that made it, and
 // never again. enabled is true where it is left out; one that is off is paused,
 // and gets what is younger than three days when it is on again. events are flags
 // (messagesUpsert: true): the known system's, or the names of events; those that

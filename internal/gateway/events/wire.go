@@ -2,9 +2,7 @@ package events
 
 import (
 	"encoding/json"
-	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -57,7 +55,7 @@ func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 	if !f.wants(name) {
 		return dst
 	}
-	b := f.encode(m, name, seq)
+	b := f.encode(m, seq)
 	if !f.sse {
 		return ws.AppendText(dst, b)
 	}
@@ -71,46 +69,22 @@ func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 	return append(dst, "\n\n"...)
 }
 
-func (f Format) encode(m *journal.Message, name string, seq uint64) []byte {
-	if f.shape != envelope {
-		var e struct {
-			Instance struct{ Name string }
-			Data     json.RawMessage
-		}
-		_ = json.Unmarshal(m.Data, &e) // written by the core
-		if f.shape == raw {
-			return e.Data
-		}
-		return f.cloudEvent(m, name, e.Instance.Name, e.Data, seq)
-	}
+func (f Format) encode(m *journal.Message, seq uint64) []byte {
 	epoch := ""
 	if f.tell {
 		epoch = f.epoch
 	}
-	return instance.AppendEvent(make([]byte, 0, len(m.Data)+128), m, seq, epoch)
-}
-
-// cloudEvent writes a CloudEvents 1.0 event in its JSON format, with the
-// number as the sequence extension, and the epoch where it was asked for as
-// one of ours.
-func (f Format) cloudEvent(m *journal.Message, name, source string, data []byte, seq uint64) []byte {
-	b := append(make([]byte, 0, len(data)+256), `{"specversion":"1.0","id":`...)
-	b = gateway.AppendString(b, m.ID)
-	b = append(b, `,"source":`...)
-	b = gateway.AppendString(b, "/instances/"+url.PathEscape(source))
-	b = append(b, `,"type":`...)
-	b = gateway.AppendString(b, name)
-	b = append(b, `,"time":"`...)
-	b = m.Time.AppendFormat(b, stamp)
-	b = append(b, `","sequence":"`...)
-	b = strconv.AppendUint(b, seq, 10)
-	if f.tell {
-		b = append(b, `","epoch":"`...)
-		b = append(b, f.epoch...)
+	b := make([]byte, 0, len(m.Data)+256)
+	switch f.shape {
+	case raw:
+		var e struct{ Data json.RawMessage }
+		_ = json.Unmarshal(m.Data, &e) // written by the core
+		return e.Data
+	case cloudEvents:
+		return instance.AppendCloudEvent(b, m, seq, epoch)
+	case envelope:
 	}
-	b = append(b, `","datacontenttype":"application/json","data":`...)
-	b = append(b, data...)
-	return append(b, '}')
+	return instance.AppendEvent(b, m, seq, epoch)
 }
 
 func formatTime(t time.Time) string { return t.UTC().Format(stamp) }

@@ -1,0 +1,36 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/kabar-io/kabar/internal/gateway"
+)
+
+// webhooks are the routes of where events are sent.
+func (a *API) webhooks() []route {
+	all := func(method, summary string, h gateway.Handler, answer string) route {
+		return route{
+			method: method, path: "/v1/webhooks", handle: h, who: instanceToo, tag: "webhooks", summary: summary,
+			code: http.StatusOK, answer: answer, errors: []int{403, 404},
+		}
+	}
+	one := func(method, what, summary string, h gateway.Handler, answer string) route {
+		rt := all(method, summary, h, answer)
+		rt.path += "/{id}" + what
+		rt.errors = []int{404}
+		return rt
+	}
+	list := all("GET", "Webhooks, by id, and how each stands: all of them, or those of an instance", a.listWebhooks, "Webhooks")
+	list.query = append([]parameter{{"instance", "Text", "the name of an instance"}}, pages...)
+	add := all("POST", "Make one more webhook of an instance; its secret is shown once", a.addWebhook, "WebhookMade")
+	add.body, add.media, add.once, add.code, add.errors = "WebhookSpec", asJSON, true, http.StatusCreated, []int{403, 404, 409}
+	change := one("PATCH", "", "Change what is named; a hold ends with it", a.changeWebhook, "Webhook")
+	change.body, change.media, change.errors = "WebhookSpec", asJSON, []int{404, 409}
+	drop := one("DELETE", "", "Delete a webhook, and what is kept of it", a.dropWebhook, "")
+	drop.code, drop.errors = http.StatusNoContent, []int{404, 409}
+	rotate := one("POST", "/rotate", "Replace a webhook's secret and key; for a time the old ones sign beside them", a.rotateWebhook, "WebhookKeys")
+	rotate.body, rotate.media, rotate.errors = "Rotation", asJSON, []int{404, 409}
+	return []route{
+		list, add, one("GET", "", "One webhook, and how it stands", a.oneWebhook, "WebhookStanding"), change, drop, rotate,
+	}
+}
