@@ -7,6 +7,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/kabar-io/kabar/internal/gateway"
 )
 
 // metrics is GET /metrics for Prometheus. The packages count; this reads.
@@ -78,12 +80,16 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 		count("ws_closed_total", "Connections that ended, by close code.", n, "code", strconv.Itoa(int(code)))
 	}
 
+	o.Edge.Resumes.Each(func(r gateway.Resumed, times int64) {
+		count("resumes_total", "Clients that came back, by what and with what outcome.", uint64(times),
+			"gateway", r.Gateway, "from", r.By.String(), "outcome", r.Outcome.String())
+	})
 	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Places.Refused.Load()), "limit", "connections")
 	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Admission.Refused()), "limit", "connects")
 	for limit, n := range o.Accounts.Limited() {
 		count("limit_refused_total", "What a limit refused.", uint64(n), "limit", limit)
 	}
-	for gateway, refused := range o.Refused {
-		count("frames_refused_total", "Frames that were not carried out.", uint64(refused()), "gateway", gateway)
+	for dialect, refused := range o.Refused {
+		count("frames_refused_total", "Frames that were not carried out.", uint64(refused()), "gateway", dialect)
 	}
 }

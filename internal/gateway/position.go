@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strconv"
 	"strings"
 
 	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -49,4 +51,13 @@ func WithHead(ctx context.Context, err error, log hub.Log, topic string) error {
 		return failed
 	}
 	return &hub.GoneError{Reason: gone.Reason, Head: head}
+}
+
+// Expired says what a message of hub.KindExpired says, in words for people.
+func Expired(m *journal.Message) string {
+	var d hub.Skipped
+	if json.Unmarshal(m.Data, &d) != nil {
+		return ""
+	}
+	return "the oldest of what you missed is not kept any more: " + strconv.FormatUint(d.Count, 10) + " of it"
 }

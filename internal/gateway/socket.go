@@ -25,6 +25,7 @@ type Edge struct {
 	Places    *Places
 	Admission *Admission // nil: everybody is let in at once
 	Log       *slog.Logger
+	Resumes   Resumes
 }
 
 // Socket is a WebSocket as a session of the hub. A dialect's own connection
@@ -44,16 +45,21 @@ type more struct {
 
 // Open subscribes the socket on its connection. The session's fields are set
 // before.
-func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, from hub.Start) error {
+func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, w Way) error {
+	_, err := s.open(ctx, e, c, w)
+	return err
+}
+
+func (s *Socket) open(ctx context.Context, e *Edge, c *ws.Conn, w Way) (Came, error) {
 	s.edge, s.Conn = e, c
 	if err := e.Places.Take(c.RemoteAddr()); err != nil {
-		return err
+		return Came{}, err
 	}
-	if err := e.Hub.Subscribe(ctx, &s.Session, from); err != nil {
+	came, err := e.Begin(ctx, &s.Session, w)
+	if err != nil {
 		e.Places.Release(c.RemoteAddr())
-		return err
 	}
-	return nil
+	return came, err
 }
 
 // Hear lets an open socket hear one more topic, on s.Conn or, where that is
@@ -115,27 +121,6 @@ func (s *Socket) OnDrain(*ws.Conn) {
 
 // OnClose takes the sessions out.
 func (s *Socket) OnClose(*ws.Turn, *ws.Conn, uint16, string) { s.leave() }
-
-// Resume finds where a session begins that asks for what came after a
-// position: "", a position, or "last" for where its owner has everything;
-// first is where an owner begins that never said.
-func (e *Edge) Resume(ctx context.Context, after, owner string, first func() (uint64, error)) (hub.Start, error) {
-	switch after {
-	case "":
-		return hub.Now(), nil
-	case "last":
-		if owner == "" {
-			return hub.Start{}, status.Errorf(status.Invalid, "NO_POSITION", "after=last needs a name to keep a position under; give a position instead")
-		}
-		seq, ok, err := e.Acked.Position(ctx, owner)
-		if err == nil && !ok {
-			seq, err = first()
-		}
-		return hub.After(seq), err
-	}
-	seq, err := ParsePosition(after, e.Epoch)
-	return hub.After(seq), err
-}
 
 // Gone is the body of a 410, and nil for any other error.
 func Gone(err error) map[string]any {

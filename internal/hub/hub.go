@@ -159,6 +159,7 @@ func (h *Hub) Tell(topic string, m *journal.Message, then func(heard int)) {
 type Start struct {
 	kind startKind
 	n    uint64
+	gone string // why no session begins there
 }
 
 type startKind byte
@@ -167,16 +168,18 @@ const (
 	startNow startKind = iota
 	startAfter
 	startLast
+	startKept
+	startGone
 )
 
 // Now begins with what is said from now on.
 func Now() Start { return Start{} }
 
 // After begins with what follows seq; 0 is the beginning.
-func After(seq uint64) Start { return Start{startAfter, seq} }
+func After(seq uint64) Start { return Start{kind: startAfter, n: seq} }
 
 // Last begins with the newest n messages.
-func Last(n uint64) Start { return Start{startLast, n} }
+func Last(n uint64) Start { return Start{kind: startLast, n: n} }
 
 // GoneError says why a position cannot be served, and where the topic stands.
 type GoneError struct {
@@ -194,7 +197,13 @@ func (e *GoneError) Unwrap() error {
 // Subscribe adds the session. When it returns, the session hears everything
 // that is published after; its connection may be sent to already. The error is
 // a *GoneError, ErrEnded, ErrClosing, or the log's.
-func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error) {
+func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) error {
+	_, err := h.Begin(ctx, s, from)
+	return err
+}
+
+// Begin is Subscribe, and says where the session begins.
+func (h *Hub) Begin(ctx context.Context, s *Session, from Start) (b Began, err error) {
 	s.shard = h.shardOf(s.Topic)
 	// From here on the shard hears of the topic: what is said between reading
 	// its head and joining it would be nobody's otherwise.
@@ -206,37 +215,44 @@ func (h *Hub) Subscribe(ctx context.Context, s *Session, from Start) (err error)
 	}()
 	head, err := h.log.Head(ctx, s.Topic)
 	if err != nil {
-		return err
+		return b, err
 	}
-	pos, err := h.start(s.Topic, from, head)
-	if err != nil {
-		return err
+	if b, err = h.start(s.Topic, from, head); err != nil {
+		return b, err
 	}
-	s.pos.Store(pos)
+	s.pos.Store(b.Position)
 	if err := h.creds.add(s); err != nil {
-		return err
+		return b, err
 	}
 	h.count(s, 1)
+	if b.Lost > 0 {
+		s.tell(expired(b.Lost)) // the first thing it is sent: there is room
+	}
 	s.shard.box.put(item{op: opSubscribe, session: s, seq: head})
-	return nil
+	return b, nil
 }
 
-// start finds the position that from means, given the topic's head.
-func (h *Hub) start(topic string, from Start, head uint64) (uint64, error) {
+// start finds where a session begins by from, given the topic's head.
+func (h *Hub) start(topic string, from Start, head uint64) (Began, error) {
 	kept := min(h.o.Retention(topic), head)
+	at := func(pos uint64) (Began, error) { return Began{Position: pos, Head: head}, nil }
 	switch from.kind {
-	case startAfter:
-		if from.n > head {
-			return 0, &GoneError{"ahead", head}
+	case startGone:
+		return Began{}, &GoneError{from.gone, head}
+	case startAfter, startKept:
+		switch first := head - kept; {
+		case from.n > head:
+			return Began{}, &GoneError{"ahead", head}
+		case from.n >= first:
+			return at(from.n)
+		case from.kind == startKept:
+			return Began{Position: first, Head: head, Lost: first - from.n}, nil
 		}
-		if from.n < head-kept {
-			return 0, &GoneError{"expired", head}
-		}
-		return from.n, nil
+		return Began{}, &GoneError{"expired", head}
 	case startLast:
-		return head - min(from.n, kept), nil
+		return at(head - min(from.n, kept))
 	default: // startNow
-		return head, nil
+		return at(head)
 	}
 }
 

@@ -93,7 +93,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	s.runner = g.o.Processes.Runner(e, s.identity())
-	if err := s.Open(ctx, g.o.Edge, c, hub.Now()); err != nil {
+	if err := s.Open(ctx, g.o.Edge, c, gateway.Way{}); err != nil {
 		return nil, err
 	}
 	s.lane = g.lane(e.URL)

@@ -35,7 +35,9 @@ const key = "0123456789abcdef0123456789abcdef"
 // world is all five gateways on one core.
 type world struct {
 	processes *process.Service
+	instances *instance.Service
 	bots      *bot.Gateway
+	edge      *gateway.Edge
 }
 
 func TestCrossing(t *testing.T) {
@@ -58,6 +60,7 @@ func (w *world) build(c *transcript.Core) (transcript.Routes, error) {
 	if err != nil {
 		return transcript.Routes{}, err
 	}
+	w.instances, w.edge = instances, c.Edge
 	w.processes, err = process.New(process.Options{
 		Journal: c.Journal, Store: c.Store.Processes(), Hub: c.Hub, Acked: c.Acked, Accounts: c.Accounts, Chats: c.Chats,
 		Instances: instances, Key: []byte(key), Log: c.Edge.Log,

@@ -23,7 +23,8 @@
 // the code is not spent, but may expire in that time: after a wait as long as it
 // lives, ask for a new one). What may be added to the query:
 //
-//	after=<id|position|last>  first what arrived after that; last: after what this login has acknowledged
+//	after=<id|position|last>  first what arrived after that; last: after what this login has acknowledged.
+//	                          Where the oldest of it is not kept any more, a NOTIFICATION of kind expired comes first
 //	devices=1                 type 5 for what I sent from another device
 //	receipts=1                types 6 to 8: who read, who types, who of the friends is online
 //	epoch=1                   seq and epoch in every frame that has a position; after= implies it
@@ -36,7 +37,7 @@
 //	-1 ERROR            s→c  {message, code, ref}  ref where the frame had one
 //	 0 MESSAGE          c→s  {to:number, message:string}; ref, a string, may stand beside type
 //	 1 INCOMING_MESSAGE s→c  {from, message, time, id}
-//	 2 NOTIFICATION     s→c  {message, kind, user}  kind: accepted, declined, withdrawn, unfriended, notice, group
+//	 2 NOTIFICATION     s→c  {message, kind, user}  kind: accepted, declined, withdrawn, unfriended, notice, group, expired
 //	 3 FRIEND_REQUEST   s→c  {from}
 //	 4 ACK              s→c  {ref, id, time}  once it is stored; only for a frame with ref
 //	 5 SENT             s→c  {to, message, time, id}  only with devices=1

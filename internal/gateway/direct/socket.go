@@ -54,9 +54,9 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	from, err := g.from(ctx, q.Get("after"), l)
+	way, err := g.way(ctx, q.Get("after"), l)
 	if err != nil {
-		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
+		return nil, err
 	}
 	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Receipts: q.Get("receipts") == "1"}
 	if q.Has("after") || q.Get("epoch") == "1" {
@@ -68,7 +68,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		Format: f, Topic: account.Inbox(u.ID), User: u.ID, Name: u.Display, Key: l.ID,
 		Credential: hub.CredentialOf(account.LoginCredential(l.ID)),
 	}
-	if err := s.Open(ctx, g.o.Edge, c, from); err != nil || !f.Receipts {
+	if err := s.Open(ctx, g.o.Edge, c, way); err != nil || !f.Receipts {
 		return s, err
 	}
 	return s, s.greet(ctx, c)
@@ -114,21 +114,22 @@ func (g *Gateway) readable(after string) error {
 	return err
 }
 
-// from is where after= begins: an id of a message in the inbox, or a position.
-func (g *Gateway) from(ctx context.Context, after string, l account.Login) (hub.Start, error) {
+// way is where after= begins: an id of a message in the inbox, or a position.
+func (g *Gateway) way(ctx context.Context, after string, l account.Login) (gateway.Way, error) {
 	if journal.IsID(after) {
+		w := gateway.Way{Gateway: name, By: gateway.ByMessage, Start: hub.Gone("expired")}
 		m, err := g.o.Journal.Find(ctx, after)
-		if err != nil && !errors.Is(err, journal.ErrNoMessage) {
-			return hub.Start{}, err
+		if errors.Is(err, journal.ErrNoMessage) {
+			return w, nil
 		}
 		if err == nil {
 			if seq := m.Seq(account.Inbox(l.User)); seq != 0 {
-				return hub.After(seq), nil
+				w.Start = hub.After(seq)
 			}
 		}
-		return hub.Start{}, &hub.GoneError{Reason: "expired"}
+		return w, err
 	}
-	return g.o.Edge.Resume(ctx, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
+	return g.o.Edge.Resume(ctx, name, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
 }
 
 // OnMessage takes a frame.

@@ -10,6 +10,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -203,6 +204,8 @@ func (f Format) encode(m *journal.Message) []byte {
 		if json.Unmarshal(m.Data, &d) == nil {
 			return notification(d.Text, "notice", 0)
 		}
+	case hub.KindExpired:
+		return notification(gateway.Expired(m), "expired", 0)
 	case chat.KindRead, chat.KindTyping, chat.KindPresence:
 		return f.receipt(m)
 	default:

@@ -49,7 +49,8 @@
 // (Retry-After says when to come back). What may be added:
 //
 //	consumer=<name>                 a position is kept under this name, from where it first began; pongs move it
-//	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer
+//	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer, and is refused (410) where
+//	                                some of that is not kept any more: the consumer goes on with after=<head>
 //	state=1                         first the last connection.update and qrcode.updated, if not newer than the position
 //	format=raw|cloudevents          data alone, or a CloudEvents 1.0 JSON event
 //	epoch=1                         the position's epoch in every frame but a raw one; after= implies it

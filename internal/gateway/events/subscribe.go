@@ -21,8 +21,9 @@ const waitTime = 10 * time.Second
 
 // subscription is what a subscriber asked for, checked.
 type subscription struct {
-	owner string   // of the kept position, "" for none
-	at    uint64   // it has everything up to here
+	owner string // of the kept position, "" for none
+	at    uint64 // it has everything up to here
+	way   gateway.Way
 	first [][]byte // state=1: sent before anything else
 }
 
@@ -122,13 +123,25 @@ func (g *Gateway) start(ctx context.Context, s *subscription, topic, after strin
 		return err
 	}
 	s.at = head
+	s.way = gateway.Way{Gateway: name, Start: hub.After(head)} // what state=1 sends first reaches up to here
 	if after != "" && after != "last" {
-		if s.at, err = gateway.ParsePosition(after, e.Epoch); err != nil {
-			return gateway.WithHead(ctx, err, g.o.Journal, topic)
+		s.way.By = gateway.ByPosition
+		if acknowledges {
+			s.way.By = gateway.ByEventID
 		}
-		if s.at > head {
-			return &hub.GoneError{Reason: "ahead", Head: head}
+		at, err := gateway.ParsePosition(after, e.Epoch)
+		if gone := gateway.Gone(err); gone != nil {
+			s.way.Start = hub.Gone("epoch")
+			return nil // and refused when it subscribes
 		}
+		if err != nil {
+			return err
+		}
+		s.way.Start = hub.After(at)
+		if at > head {
+			return nil
+		}
+		s.at = at
 	}
 	if s.owner == "" {
 		if after == "last" {
@@ -141,9 +154,12 @@ func (g *Gateway) start(ctx context.Context, s *subscription, topic, after strin
 	case err != nil:
 		return err
 	case !known:
+		if after == "last" {
+			s.way.By = gateway.ByLast
+		}
 		return e.Acked.Begin(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
 	case after == "last":
-		s.at = kept
+		s.at, s.way.By, s.way.Start = kept, gateway.ByLast, hub.After(kept)
 	case acknowledges: // Last-Event-ID says what the consumer has
 		e.Acked.Acked(hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
 	}
@@ -189,7 +205,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	}
 	s.owner = sub.owner
 	c.Send(sub.first...)
-	return s, s.Open(ctx, g.o.Edge, c, hub.After(sub.at))
+	return s, s.Open(ctx, g.o.Edge, c, sub.way)
 }
 
 // stream answers GET /ws/events without an upgrade: Server-Sent Events.
@@ -218,7 +234,7 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
 	session.Conn = conn
 	conn.Send(sub.first...)
-	if err := g.o.Edge.Hub.Subscribe(r.Context(), session, hub.After(sub.at)); err != nil {
+	if _, err := g.o.Edge.Begin(r.Context(), session, sub.way); err != nil {
 		return err
 	}
 	defer g.o.Edge.Hub.Unsubscribe(session)

@@ -56,7 +56,8 @@
 //	{kind:"error", code, line}    NOT_ALLOWED, NAME_TAKEN, TEXT_REQUIRED, BINARY, UNAVAILABLE, …: a frame was dropped
 //	{kind:"ack", line, id, seq, time, epoch}  with acks=1: stored. Lines before it may
 //	                                          still come: resume after what was heard
-//	{kind:"skipped", count}       with slow=skip: so many lines were lost
+//	{kind:"skipped", count}       so many lines were lost: with slow=skip, or as the first frame with
+//	                              after=last, where they are not kept any more (a plain client is refused)
 //	{kind:"here", names, count}   with presence=1: the first frame
 //	{kind:"joined"|"left", names, count}  with presence=1, at most one a second
 //

@@ -406,10 +406,10 @@ func TestAPongAcknowledges(t *testing.T) {
 	owner := account.LoginCredential(1)
 	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		_, _, err := c.Read(ctx) // only who reads answers pings
+		_, text, err := c.Read(ctx) // only who reads answers pings
 		cancel()
-		if err == nil {
-			t.Fatal("there was more than one line")
+		if err == nil && !strings.Contains(string(text), "one") { // which may come again until it is acknowledged
+			t.Fatalf("nobody said %q", text)
 		}
 		c = connect(t, s, "after=last&format=json", ann)
 		if seq, ok, err := s.Acked.Position(t.Context(), owner+"/feed"); err == nil && ok && seq == 1 {

@@ -80,11 +80,11 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		s.Credential = hub.CredentialOf(account.LoginCredential(l.ID))
 		owner = g.logins.Owner(l.ID)
 	}
-	from, err := g.from(ctx, q, owner)
+	way, err := g.way(ctx, q, owner)
 	if err != nil {
 		return nil, err
 	}
-	return s, s.Open(ctx, g.o.Edge, c, from)
+	return s, s.Open(ctx, g.o.Edge, c, way)
 }
 
 // who is the account that an upgrade comes from, with its login; a zero user
@@ -114,22 +114,23 @@ func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User
 	return u, l, err
 }
 
-// from is where a session begins.
-func (g *Gateway) from(ctx context.Context, q query, owner string) (hub.Start, error) {
-	switch {
-	case q.last > 0:
-		return hub.Last(q.last), nil
-	case q.after == "":
-		return hub.Now(), nil
+// way is where a session begins. A plain one has no word for what is not kept
+// any more, and is refused.
+func (g *Gateway) way(ctx context.Context, q query, owner string) (gateway.Way, error) {
+	if q.last > 0 {
+		return gateway.Way{Gateway: name, By: gateway.ByLines, Start: hub.Last(q.last)}, nil
 	}
-	start, err := g.o.Edge.Resume(ctx, q.after, owner, func() (uint64, error) {
+	w, err := g.o.Edge.Resume(ctx, name, q.after, owner, func() (uint64, error) {
 		head, err := g.o.Journal.Head(ctx, chat.FeedTopic)
 		if err != nil {
 			return 0, err
 		}
 		return head, g.o.Edge.Acked.Begin(ctx, hub.Acked{Owner: owner, Topic: chat.FeedTopic, Seq: head})
 	})
-	return start, gateway.WithHead(ctx, err, g.o.Journal, chat.FeedTopic)
+	if !q.json {
+		w = w.Strict()
+	}
+	return w, err
 }
 
 // OnMessage takes a line.

@@ -47,7 +47,7 @@ func (f Format) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 		if json.Unmarshal(m.Data, &d) == nil {
 			return f.said(dst, m, seq, "notice", "", d.Text)
 		}
-	case "session.skipped":
+	case "session.skipped", hub.KindExpired:
 		var d hub.Skipped
 		if f.JSON && json.Unmarshal(m.Data, &d) == nil {
 			b := append([]byte(nil), `{"kind":"skipped","count":`...)

@@ -29,7 +29,9 @@
 // acknowledged yet may come again, with the same key. A bootstrap is bounded
 // (bootstrap.go), and one at a time. What may be added to the query:
 //
-//	after=<position|last>  all after that instead; last: what this login's sockets acknowledged
+//	after=<position|last>  all after that instead; last: what this login's sockets acknowledged. Where the
+//	                       oldest of it is not kept any more it is refused or, with notices=1, begins with
+//	                       what is left and a notice that says so; so does, with notices=1, what is owed without after
 //	devices=1              also what I did on another device: messages, edits, deletions, reads, clears, groups
 //	live=1                 postlikes
 //	notices=1              notices

@@ -55,13 +55,16 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, err
 	}
 	owner := ownerOf(l.ID)
-	from, shown, err := g.from(ctx, q.Get("after"), owner, l, t)
+	way, shown, err := g.way(ctx, q.Get("after"), owner, l, t)
 	if err != nil {
-		return nil, gateway.WithHead(ctx, err, g.o.Journal, account.Inbox(u.ID))
+		return nil, err
 	}
 	f := Format{User: u.ID, Devices: q.Get("devices") == "1", Notices: q.Get("notices") == "1", Shown: shown}
 	if q.Has("after") || q.Get("epoch") == "1" {
 		f.Epoch = g.o.Edge.Epoch
+	}
+	if q.Has("after") && !f.Notices { // they ask for all of it, and could not be told
+		way = way.Strict()
 	}
 	s := &socket{g: g, strict: q.Get("strict") != "0"}
 	s.LogIn(&g.logins, l)
@@ -70,7 +73,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		Credential: hub.CredentialOf(account.LoginCredential(l.ID)), Ticket: hub.CredentialOf(account.TicketCredential(t.ID)),
 	}
 	g.calls.come(u.ID) // before the socket can be heard, or miss a call
-	err = s.Open(ctx, g.o.Edge, c, from)
+	err = s.Open(ctx, g.o.Edge, c, way)
 	if err == nil && q.Get("live") == "1" {
 		err = s.Hear(ctx, &hub.Session{Format: Likes{}, Topic: chat.PostsTopic}, hub.Now())
 	}
@@ -102,18 +105,18 @@ func ownerOf(login uint64) string { return account.LoginCredential(login) + owne
 
 const ownerMark = "/relay"
 
-// from is where a socket begins: where it asks for, and then with all of it; or
+// way is where a socket begins: where it asks for, and then with all of it; or
 // from where its login's sockets are owed something, or after what they
 // acknowledged since. shown is up to where the bootstrap that gave the id has
 // shown what stands there, 0 where it has nothing to do with it.
-func (g *Gateway) from(ctx context.Context, after, owner string, l account.Login, t account.Ticket) (from hub.Start, shown uint64, err error) {
+func (g *Gateway) way(ctx context.Context, after, owner string, l account.Login, t account.Ticket) (w gateway.Way, shown uint64, err error) {
 	if after != "" {
-		from, err = g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) { return l.InboxStart, nil })
-		return from, 0, err
+		w, err = g.o.Edge.Resume(ctx, name, after, owner, func() (uint64, error) { return l.InboxStart, nil })
+		return w, 0, err
 	}
 	seq, _, err := g.o.Edge.Acked.Position(ctx, owner)
 	seq = max(seq, t.Start)
-	return hub.After(seq), shownAfter(seq, t), err
+	return gateway.Way{Gateway: name, By: gateway.ByLogin, Start: hub.Kept(seq)}, shownAfter(seq, t), err
 }
 
 func shownAfter(seq uint64, t account.Ticket) uint64 {

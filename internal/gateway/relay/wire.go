@@ -7,6 +7,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -86,6 +87,11 @@ func (f Format) encode(m *journal.Message) []byte {
 			return nil
 		}
 		return appendText(open(m, m.From, typeNotice, len(d.Text)+96), `,"text":`, d.Text)
+	case hub.KindExpired:
+		if !f.Notices {
+			return nil
+		}
+		return appendText(open(m, 0, typeNotice, 256), `,"text":`, gateway.Expired(m))
 	}
 	return f.friend(m)
 }

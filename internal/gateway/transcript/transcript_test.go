@@ -65,7 +65,7 @@ func options() Options {
 				}
 				s := &echo{c: c}
 				s.Session = hub.Session{Format: format{}, Topic: account.Inbox(1)}
-				if err := s.Open(context.Background(), c.Edge, conn, hub.Now()); err != nil {
+				if err := s.Open(context.Background(), c.Edge, conn, gateway.Way{}); err != nil {
 					return nil, nil, &ws.Refusal{Status: 500}
 				}
 				return s, nil, nil
