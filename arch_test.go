@@ -24,7 +24,7 @@ var (
 )
 
 // httpless do not know HTTP, nor what they import of ours.
-var httpless = with(core, "internal/ws", "internal/sign", "internal/process", "internal/webhook")
+var httpless = with(core, "internal/ws", "internal/sign", "internal/process", "internal/webhook", "internal/lifecycle")
 
 // mayImport is the whole of who may import whom among our own packages: edges
 // import the core, the core imports no edge, edges do not import each other.
@@ -39,19 +39,20 @@ var mayImport = map[string][]string{
 	"internal/likeness": {},
 
 	// The core, from the right to the left: each knows only what stands to its right.
-	"internal/journal":  {"internal/status"},
-	"internal/hub":      {"internal/journal", "internal/status"},
-	"internal/account":  {"internal/hub", "internal/journal", "internal/status"},
-	"internal/instance": {"internal/hub", "internal/journal", "internal/status", "internal/likeness"},
-	"internal/chat":     {"internal/account", "internal/hub", "internal/journal", "internal/status"},
-	"internal/webhook":  {"internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign"},
+	"internal/journal":   {"internal/status"},
+	"internal/hub":       {"internal/journal", "internal/status"},
+	"internal/account":   {"internal/hub", "internal/journal", "internal/status"},
+	"internal/instance":  {"internal/hub", "internal/journal", "internal/status", "internal/likeness"},
+	"internal/chat":      {"internal/account", "internal/hub", "internal/journal", "internal/status"},
+	"internal/lifecycle": {"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status"},
+	"internal/webhook":   {"internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign"},
 	"internal/process": {
 		"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign", "internal/likeness",
 	},
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
-	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/store/faultdisk"),
-	"internal/gateway":        with(core, "internal/status", "internal/ws"),
+	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/store/faultdisk"),
+	"internal/gateway":        with(core, "internal/status", "internal/ws", "internal/lifecycle"),
 	"internal/gateway/direct": with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/feed":   with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/events": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/webhook"),
@@ -68,7 +69,7 @@ var mayImport = map[string][]string{
 	"internal/store/faultdisk":    {},
 	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
 
-	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail"),
+	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle"),
 	"internal/config": {"internal/likeness"},
 
 	// The checker stands outside the server: it knows only what travels over the wire.
@@ -79,7 +80,7 @@ var mayImport = map[string][]string{
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
 		"internal/api", "internal/config", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
-		"internal/load", "internal/likeness"),
+		"internal/load", "internal/likeness", "internal/lifecycle"),
 	"cmd/kabar-checker": {"internal/checker"},
 	"cmd/wsecho":        {"internal/ws"},
 }

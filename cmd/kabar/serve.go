@@ -22,6 +22,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/outbound"
 	"github.com/kabar-io/kabar/internal/process"
@@ -61,26 +62,32 @@ func (s *server) firstStart(ctx context.Context, out io.Writer) error {
 
 // server is everything, wired together. All of it is static after open.
 type server struct {
-	c         *config.Config
-	log       *slog.Logger
-	store     *store.Store
-	journal   *journal.Journal
-	hub       *hub.Hub
-	acked     *hub.Collector
+	c        *config.Config
+	log      *slog.Logger
+	store    *store.Store
+	journal  *journal.Journal
+	hub      *hub.Hub
+	acked    *hub.Collector
+	mailbox  *mail.Box // what would have been mailed; nil outside the demo
+	bots     *bot.Gateway
+	routes   routes
+	out      *outbound.Client
+	sockets  *ws.Server
+	http     *http.Server
+	adminKey string
+	demo     bool
+	services
+	entrance
+}
+
+// services are the core: what knows what is true.
+type services struct {
 	accounts  *account.Service
 	chats     *chat.Service
 	instances *instance.Service
 	processes *process.Service
 	webhooks  *webhook.Service
-	mailbox   *mail.Box // what would have been mailed; nil outside the demo
-	bots      *bot.Gateway
-	routes    routes
-	out       *outbound.Client
-	sockets   *ws.Server
-	http      *http.Server
-	adminKey  string
-	demo      bool
-	entrance
+	lifecycle *lifecycle.Service
 }
 
 // entrance is where people come in.
@@ -130,7 +137,11 @@ func open(ctx context.Context, c *config.Config, demo bool) (s *server, err erro
 	}
 	s.hub = hub.New(s.journal, hub.Options{
 		Ring: ringSize(c), Retention: retention(c), Log: s.log,
-		Occupied: func(topic string, here bool) { s.chats.Occupied(topic, here) },
+		Linger: c.Lifecycle.Settle,
+		Occupied: func(topic string, here bool) {
+			s.chats.Occupied(topic, here)
+			s.lifecycle.Occupied(topic, here)
+		},
 	})
 	s.acked = hub.NewCollector(s.store, s.journal, s.log)
 	if err = s.core([]byte(key)); err != nil {
@@ -204,9 +215,9 @@ func (s *server) serve(l net.Listener) error {
 }
 
 // work is what goes on beside the connections: telling friends who is here,
-// processes that events trigger, webhooks.
+// processes that events trigger, webhooks, lifecycle events.
 func (s *server) work(ctx context.Context) error {
-	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run}
+	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run}
 	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, run := range parts {
@@ -224,6 +235,7 @@ func (s *server) drain(ctx context.Context) error {
 	why := func(i, n int) (uint16, string) {
 		return ws.CodeGoingAway, fmt.Sprintf("retry-after-ms=%d", 500+comeBack(n)*i/max(n, 1))
 	}
+	s.lifecycle.Stopping()
 	closing := make(chan error, 1)
 	go func() { closing <- s.http.Shutdown(ctx) }()
 	s.hub.Close(why)

@@ -21,6 +21,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway/feed"
 	"github.com/kabar-io/kabar/internal/gateway/relay"
 	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/outbound"
 	"github.com/kabar-io/kabar/internal/process"
@@ -55,6 +56,14 @@ func (s *server) core(key []byte) (err error) {
 	}
 	s.instances, err = instance.New(instance.Options{
 		Journal: s.journal, Store: s.store.Instances(), Key: key, Names: c.Events.Names, All: c.Events.WebhookURL != "",
+		Made: func(name string) { s.lifecycle.Made(name) },
+	})
+	if err != nil {
+		return err
+	}
+	s.lifecycle, err = lifecycle.New(lifecycle.Options{
+		Journal: s.journal, Store: s.store.Lifecycle(), Instances: s.instances, Instance: c.Lifecycle.Instance,
+		Each: s.hub.EachOccupied, Settle: c.Lifecycle.Settle, Return: c.Lifecycle.Return, Log: s.log,
 	})
 	if err != nil {
 		return err
@@ -133,7 +142,7 @@ func (s *server) edges() error {
 	})
 	edge := &gateway.Edge{
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
-		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log,
+		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log, Lifecycle: s.lifecycle,
 		Admission: gateway.NewAdmission(limit(c.Limit.Connects), c.Limit.ConnectsAtOnce),
 	}
 	s.routes.http = http.NewServeMux()
@@ -157,28 +166,28 @@ func (s *server) edges() error {
 func (s *server) gateways(edge *gateway.Edge) map[string]func() int64 {
 	c, admin := s.c, gateway.NewAdmin(s.adminKey)
 	dm := direct.New(direct.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Edge: edge.For("direct"), Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Direct.Frame), Text: c.Direct.Text.Int(), Reveal: c.Direct.TellUnknown,
 	})
 	dm.Handle(s.routes.http)
 	ev := events.New(events.Options{
-		Edge: edge, Journal: s.journal, Instances: s.instances, Webhooks: s.webhooks, Admin: admin,
+		Edge: edge.For("events"), Journal: s.journal, Instances: s.instances, Webhooks: s.webhooks, Admin: admin,
 		Limits: s.limits(c.Events.Frame), KeepAlive: c.Keepalive.Ping, Stall: orForever(c.Session.Stall),
 	})
 	ev.Handle(s.routes.http)
 	fd := feed.New(feed.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Edge: edge.For("feed"), Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Feed.Frame), Publish: feed.Publish(c.Feed.Publish),
 	})
 	fd.Handle(s.routes.http)
 	rl := relay.New(relay.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
+		Edge: edge.For("relay"), Journal: s.journal, Accounts: s.accounts, Chats: s.chats,
 		Limits: s.limits(c.Relay.Frame), Alone: c.Relay.SingleDevice, Idle: c.Relay.SessionIdle,
 		HTTPRate: limit(c.Limit.RelayHTTP), ICE: c.Relay.ICE, Version: version,
 	})
 	rl.Handle(s.routes.http)
 	s.bots = bot.New(bot.Options{
-		Edge: edge, Journal: s.journal, Accounts: s.accounts, Processes: s.processes,
+		Edge: edge.For("bot"), Journal: s.journal, Accounts: s.accounts, Processes: s.processes,
 		Limits: s.limits(c.Bot.Frame), Idle: c.Bot.SessionIdle,
 	})
 	s.bots.Handle(s.routes.http)
@@ -204,7 +213,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 	}
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Lifecycle: s.lifecycle, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
 	}).Handle(s.routes.http)
 	console.New(console.Options{

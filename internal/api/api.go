@@ -11,6 +11,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/status"
@@ -29,6 +30,7 @@ type Options struct {
 	Instances *instance.Service
 	Processes *process.Service      // nil: there are none
 	Webhooks  *webhook.Service      // nil: there are none
+	Lifecycle *lifecycle.Service    // nil: nothing is said of who comes and goes
 	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none
 
 	Admin         gateway.Admin

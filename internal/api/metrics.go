@@ -84,6 +84,12 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 		count("resumes_total", "Clients that came back, by what and with what outcome.", uint64(times),
 			"gateway", r.Gateway, "from", r.By.String(), "outcome", r.Outcome.String())
 	})
+	if o.Lifecycle != nil {
+		l := o.Lifecycle.Stats()
+		count("lifecycle_events_total", "Lifecycle events said.", l.Said)
+		count("lifecycle_dropped_total", "Closed sessions that were not said: too many waited while nothing could be stored.", l.Dropped)
+	}
+
 	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Places.Refused.Load()), "limit", "connections")
 	count("limit_refused_total", "What a limit refused.", uint64(o.Edge.Admission.Refused()), "limit", "connects")
 	for limit, n := range o.Accounts.Limited() {

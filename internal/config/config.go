@@ -45,6 +45,7 @@ type Config struct {
 	Bot       Bot       `embed:"" prefix:"bot-" group:"The bot gateway: endpoints bound to processes"`
 	Feed      Feed      `embed:"" prefix:"feed-" group:"The feed gateway: one stream for everybody"`
 	Events    Events    `embed:"" prefix:"events-" group:"The events gateway: events of an instance"`
+	Lifecycle Lifecycle `embed:"" prefix:"lifecycle-" group:"Lifecycle events: who and what comes and goes"`
 	Mail      Mail      `embed:"" prefix:"mail-" group:"Mail, for codes to log in with"`
 	Outbound  Outbound  `embed:"" prefix:"outbound-" group:"Calls to other hosts: webhooks and processes"`
 	Limit     Limit     `embed:"" prefix:"limit-" group:"Limits against abuse, all off with limits: off"`
@@ -143,6 +144,13 @@ type Events struct {
 	Frame         Size     `name:"frame" default:"4KiB" max:"1GiB" help:"The longest frame of a client. 0: no bound."`
 	WebhookURL    string   `name:"webhook-url" default:"" form:"url" unit:"URL" help:"A webhook that gets every event of every instance. Left empty, there is none."`
 	WebhookSecret string   `name:"webhook-secret" default:"" form:"whsec" secret:"" help:"What signs the events of events.webhook_url, whsec_ and base64. Left empty, one is made in the data folder, in the file webhook.secret."`
+}
+
+// Lifecycle holds the keys lifecycle.*.
+type Lifecycle struct {
+	Instance string        `name:"instance" default:"lifecycle" form:"instance" help:"The instance whose events say who comes online and goes, which topics are occupied, and which sessions were closed. As long as nobody has made it, nothing is said and nothing kept. Left empty, it never is."`
+	Settle   time.Duration `name:"settle" default:"3s" min:"100ms" max:"1h" help:"Who is back within this time never went: neither lifecycle events nor friends hear of it."`
+	Return   time.Duration `name:"return" default:"30s" min:"0s" max:"24h" help:"How long whoever was there may take to come back after a start before they are said to have gone. Each who is missing adds a millisecond."`
 }
 
 // Limit holds the keys limit.*.

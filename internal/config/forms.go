@@ -40,6 +40,12 @@ var forms = map[string]func(string) error{
 		}
 		return nil
 	},
+	"instance": func(s string) error {
+		if s != "" && (len(s) > 64 || !instanceName.MatchString(s)) {
+			return fmt.Errorf("%q is not an instance's name; write letters, digits and . _ -, the first a letter or a digit", s)
+		}
+		return nil
+	},
 	"folder": func(s string) error {
 		if s == "" {
 			return errors.New("it is empty; name a folder, as ./kabar-data")
@@ -109,6 +115,8 @@ func checkSigningSecret(s string) error {
 }
 
 var eventName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*$`)
+
+var instanceName = regexp.MustCompile(`^[\pL\pN][\pL\pN._-]*$`)
 
 func checkEvent(s string) error {
 	if len(s) > 64 || !eventName.MatchString(s) {

@@ -79,3 +79,8 @@ func (s *LoginSocket) OnPong(c *ws.Conn, p []byte) {
 		s.Acknowledge(s.login.of.Owner(s.login.id), p)
 	}
 }
+
+// OnClose takes the sessions out.
+func (s *LoginSocket) OnClose(_ *ws.Turn, _ *ws.Conn, code uint16, reason string) {
+	s.end(s.LoginID(), code, reason)
+}

@@ -12,12 +12,15 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/hub"
+	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // Edge is what every gateway stands on.
 type Edge struct {
+	Name      string             // of the gateway
+	Lifecycle *lifecycle.Service // hears of closed sessions; nil: nobody asks
 	Hub       *hub.Hub
 	Acked     *hub.Collector
 	Epoch     string
@@ -26,6 +29,22 @@ type Edge struct {
 	Admission *Admission // nil: everybody is let in at once
 	Log       *slog.Logger
 	Resumes   Resumes
+}
+
+// For is the edge for one gateway, by its name.
+func (e *Edge) For(name string) *Edge {
+	own := *e
+	own.Name = name
+	return &own
+}
+
+// Closed takes that a client's session has ended.
+func (e *Edge) Closed(s *hub.Session, login uint64, code uint16, reason string) {
+	if e.Lifecycle.Wants() {
+		e.Lifecycle.Closed(lifecycle.Closed{
+			Gateway: e.Name, Topic: s.Topic, User: s.User, Login: login, Code: code, Reason: reason, Opened: e.Hub.Opened(s),
+		})
+	}
 }
 
 // Socket is a WebSocket as a session of the hub. A dialect's own connection
@@ -69,7 +88,7 @@ func (s *Socket) Hear(ctx context.Context, session *hub.Session, from hub.Start)
 	if session.Conn == nil {
 		session.Conn = s.Conn
 	}
-	session.Inside = true // the client is counted already
+	session.Inside = hub.Beside // the client is counted already
 	if err := s.edge.Hub.Subscribe(ctx, session, from); err != nil {
 		s.leave()
 		return err
@@ -78,16 +97,26 @@ func (s *Socket) Hear(ctx context.Context, session *hub.Session, from hub.Start)
 	return nil
 }
 
-// leave takes the sessions out, and gives back the place that the upgrade took.
-func (s *Socket) leave() {
+// leave takes the sessions out, and gives back the place that the upgrade took;
+// true the first time.
+func (s *Socket) leave() bool {
 	if !s.edge.Hub.Unsubscribe(&s.Session) {
-		return
+		return false
 	}
 	for m := s.more; m != nil; m = m.next {
 		s.edge.Hub.Unsubscribe(m.session)
 	}
 	if c, ok := s.Conn.(*ws.Conn); ok {
 		s.edge.Places.Release(c.RemoteAddr())
+	}
+	return true
+}
+
+// end takes the sessions out, and says so of the socket's own; of one that was
+// refused after all, which has no close code, there is nothing to say.
+func (s *Socket) end(login uint64, code uint16, reason string) {
+	if s.leave() && code != 0 {
+		s.edge.Closed(&s.Session, login, code, reason)
 	}
 }
 
@@ -120,7 +149,7 @@ func (s *Socket) OnDrain(*ws.Conn) {
 }
 
 // OnClose takes the sessions out.
-func (s *Socket) OnClose(*ws.Turn, *ws.Conn, uint16, string) { s.leave() }
+func (s *Socket) OnClose(_ *ws.Turn, _ *ws.Conn, code uint16, reason string) { s.end(0, code, reason) }
 
 // Gone is the body of a 410, and nil for any other error.
 func Gone(err error) map[string]any {

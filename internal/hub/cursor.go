@@ -18,7 +18,7 @@ type Cursor struct {
 // Cursor makes one that begins after seq. Close it.
 func (h *Hub) Cursor(ctx context.Context, topic string, seq uint64) (*Cursor, error) {
 	c := &Cursor{hub: h, pos: seq, wake: waker{more: make(chan struct{}, 1), end: make(chan struct{}, 1)}}
-	c.session = Session{Conn: &c.wake, Format: tick{}, Topic: topic, Inside: true}
+	c.session = Session{Conn: &c.wake, Format: tick{}, Topic: topic, Inside: Own}
 	return c, h.Subscribe(ctx, &c.session, Now())
 }
 

@@ -26,7 +26,7 @@ type Options struct {
 	// with After and Last; All for every one. nil: all of all topics.
 	Log *slog.Logger // nil: slog.Default()
 
-	// Occupied hears that the first session of a topic came, and that the last
+	// Occupied hears that the first client of a topic came, and that the last
 	// one went and nobody came back within Linger (0: 3 s). It is called by the
 	// topic's shard, and must not wait. nil: nobody asks.
 	Occupied func(topic string, here bool)
@@ -40,6 +40,7 @@ const All = math.MaxUint64
 type Hub struct {
 	// static
 	o      Options
+	made   time.Time
 	log    Log
 	seed   maphash.Seed
 	shards []*shard
@@ -92,7 +93,7 @@ func New(log Log, o Options) *Hub {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	h := &Hub{o: o, log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog(), crowd: crowdSessions}
+	h := &Hub{o: o, made: time.Now(), log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog(), crowd: crowdSessions}
 	h.creds.init()
 	for range o.Shards {
 		h.shards = append(h.shards, newShard(h))
@@ -221,6 +222,7 @@ func (h *Hub) Begin(ctx context.Context, s *Session, from Start) (b Began, err e
 		return b, err
 	}
 	s.pos.Store(b.Position)
+	h.begin(s)
 	if err := h.creds.add(s); err != nil {
 		return b, err
 	}
@@ -270,7 +272,7 @@ func (h *Hub) Unsubscribe(s *Session) bool {
 
 // count keeps the number of connected clients.
 func (h *Hub) count(s *Session, n int64) {
-	if !s.Inside {
+	if s.Inside == 0 {
 		h.counts.sessions.Add(n)
 	}
 }

@@ -22,16 +22,26 @@ type Session struct {
 	Ticket     Credential // a second one that it rests on; 0: none
 	Until      int64      // closed with 4001 then, in Unix milliseconds; 0: never
 	Presence   bool       // hears who is here, who joined and who left
-	Inside     bool       // is the server's own, and no connected client: it is not counted
+	Inside     Inside     // 0: a connected client; the others are not counted
 	Skip       bool       // when too slow, loses what it missed instead of catching up
 
 	slow  bool          // fell back from live; changed by the shard, read by who reads for it
 	index int32         // where in its group it is while live, or among the fresh (see there); owned by the shard
 	flags atomic.Uint32 // its state, and what others say of it
+	began uint32        // when it was added (see Opened); static from then on
 	shard *shard
 	group atomic.Pointer[group] // set while live; changed by the shard
 	pos   atomic.Uint64         // changed by the shard while live, by the reader while catching up
 }
+
+// Inside says of a session that it is no client's connection to the server.
+type Inside byte
+
+// The sessions that are not counted as clients.
+const (
+	Beside Inside = 1 + iota // one more topic of a client that is counted already
+	Own                      // the server's own: a topic that nobody else hears is not occupied
+)
 
 // Credential names what sessions rest on, in eight bytes each: a hash of the
 // name, 0 for none. That two names among a million are the same one has a

@@ -26,6 +26,7 @@ type topic struct {
 
 	holds    int32 // how many are about to join
 	live     int32 // how many sessions are; the others are lagging
+	clients  int32 // how many sessions are not the server's own
 	known    bool  // head is; before the first session it is not
 	behind   bool  // what is missed is being fetched
 	occupied bool  // as Options.Occupied was told
@@ -143,7 +144,10 @@ func (t *topic) miss(seq uint64) {
 // joined is called when a session has been added.
 func (t *topic) joined(s *Session) {
 	t.arrived(s)
-	t.occupy()
+	if s.Inside != Own {
+		t.clients++
+		t.occupy()
+	}
 }
 
 func (t *topic) leave(s *Session) {
@@ -155,7 +159,10 @@ func (t *topic) leave(s *Session) {
 		return
 	}
 	t.left(s)
-	t.vacate()
+	if s.Inside != Own {
+		t.clients--
+		t.vacate()
+	}
 }
 
 // occupy says that somebody is here.
@@ -173,7 +180,7 @@ func (t *topic) occupy() {
 // vacate says that nobody is here any more, once that has lasted: who comes
 // back at once never went.
 func (t *topic) vacate() {
-	if !t.occupied || t.size() > 0 {
+	if !t.occupied || t.clients > 0 {
 		return
 	}
 	sh, name := t.shard, t.name

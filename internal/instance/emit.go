@@ -71,7 +71,7 @@ func (s *Service) prepare(events []Event) ([]event, error) {
 	}
 	list := make([]event, len(events))
 	for i, ev := range events {
-		if err := s.names.Check(ev.Name); err != nil {
+		if err := s.names.CheckSaid(ev.Name); err != nil {
 			return nil, nth(err, i, len(events))
 		}
 		data, err := compact("data", ev.Data, maxData)
@@ -177,6 +177,25 @@ func (s *Service) tokenRefreshed(row Row, old uint64) (*journal.Message, error) 
 	m := eventMessage(topicsOf(row.ID, s.o.All), refreshToken, profile, fmt.Appendf(nil, `{"id":%d}`, row.Token))
 	m.Ends = CredentialOf(old)
 	return m, nil
+}
+
+// SayIn is the messages of events that the server itself says in an instance's
+// topic, inside a change. They do not enter AllTopic: who hears every instance
+// did not ask for them.
+func (s *Service) SayIn(tx *journal.Tx, ref Ref, events []Event) ([]*journal.Message, error) {
+	row, err := ref.find(background, s.o.Store.In(tx))
+	if err != nil {
+		return nil, err
+	}
+	profile, err := encode(row.Profile())
+	if err != nil {
+		return nil, err
+	}
+	ms := make([]*journal.Message, len(events))
+	for i, e := range events {
+		ms[i] = eventMessage(topicsOf(row.ID, false), e.Name, profile, e.Data)
+	}
+	return ms, nil
 }
 
 // State is the newest connection.update and qrcode.updated of an instance, in

@@ -347,6 +347,36 @@ func TestGetIn(t *testing.T) {
 	w.refused(err, instance.ErrTokenEnded)
 }
 
+// TestTheServersOwn sees that what the server alone says is refused from
+// others, and heard by who asked for it only.
+func TestTheServersOwn(t *testing.T) {
+	var made []string
+	w := start(t, t.TempDir(), instance.Options{All: true, Names: []string{"user.online"}, Made: func(name string) { made = append(made, name) }})
+	i, _ := w.create("a")
+	if _, _, err := w.Create(bg, instance.Spec{Name: "a"}); err == nil || len(made) != 1 || made[0] != "a" {
+		t.Errorf("made %q, %v", made, err)
+	}
+	for _, name := range []string{"user.online", "user.offline", "topic.occupied", "topic.vacated", "session.closed"} {
+		_, err := w.emit(instance.ByID(i.ID), name+" 1")
+		invalid(t, err, status.Invalid, name, "the server alone")
+		if err := errors.Join(w.Names().Check(name), w.Names().CheckHeard(name)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	say := func(ref instance.Ref) error {
+		_, err := w.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+			return w.SayIn(tx, ref, parse("user.online 1", "user.offline 2"))
+		})).Wait(bg)
+		return err
+	}
+	w.ok(say(instance.ByID(i.ID)))
+	ms := w.topic(i.ID)
+	if len(ms) != 2 || instance.EventName(ms[1].Data) != "user.offline" || len(ms[1].Entries) != 1 {
+		t.Errorf("%+v", ms)
+	}
+	w.refused(say(instance.ByName("b")), instance.ErrNotFound)
+}
+
 func TestAppendEvent(t *testing.T) {
 	m := &journal.Message{ID: "a1-b2", Kind: instance.KindEvent, Time: time.Date(2026, 1, 2, 3, 4, 5, 678_912_345, time.UTC), Data: []byte(`{"event":"x","data":1}`)}
 	const head = `before{"event":"x","data":1,"id":"a1-b2","seq":12,`

@@ -178,7 +178,7 @@ func TestOptions(t *testing.T) {
 func TestNames(t *testing.T) {
 	w := start(t, t.TempDir(), instance.Options{Names: []string{"order.paid", "chats.set", "order.paid"}})
 	n := w.Names()
-	if all := n.All(); len(all) != 24 || all[23] != "order.paid" {
+	if all := n.All(); len(all) != 29 || all[28] != "order.paid" {
 		t.Errorf("%d names: %v", len(all), all)
 	}
 	for _, name := range n.All() {

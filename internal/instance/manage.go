@@ -57,6 +57,9 @@ func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error
 	if err != nil {
 		return Instance{}, Token{}, err
 	}
+	if s.o.Made != nil {
+		s.o.Made(row.Name)
+	}
 	token.ID = row.Token
 	return row.Instance, token, nil
 }

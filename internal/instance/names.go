@@ -19,6 +19,17 @@ const (
 	historySet = "messaging-history.set" // too much for a socket
 )
 
+// The names of what only the server itself says (package lifecycle).
+const (
+	UserOnline    = "user.online"
+	UserOffline   = "user.offline"
+	TopicOccupied = "topic.occupied"
+	TopicVacated  = "topic.vacated"
+	SessionClosed = "session.closed"
+)
+
+var serversOwn = []string{UserOnline, UserOffline, TopicOccupied, TopicVacated, SessionClosed}
+
 // builtIn are the names that need no configuration.
 var builtIn = []string{
 	qrcodeUpdated, connectionUpdate, "status.instance", "messages.set", "messages.upsert", "messages.update", "send.message",
@@ -40,7 +51,7 @@ type Names struct {
 
 func newNames(more []string) (*Names, error) {
 	n := &Names{set: map[string]struct{}{}}
-	for _, name := range slices.Concat(builtIn, more) {
+	for _, name := range slices.Concat(builtIn, serversOwn, more) {
 		if len(name) > maxEventName || !nameForm.MatchString(name) {
 			return nil, fmt.Errorf("instance: %q cannot be an event's name", name)
 		}
@@ -67,7 +78,7 @@ func (n *Names) WebhookOnly(name string) bool { return name == historySet }
 // Nearest is the known name that is most like this one.
 func (n *Names) Nearest(name string) string { return nearest(name, n.list) }
 
-// Check says what is wrong with the name of an event to emit.
+// Check says what is wrong with an event's name.
 func (n *Names) Check(name string) error {
 	switch {
 	case name == "":
@@ -76,6 +87,14 @@ func (n *Names) Check(name string) error {
 		return unknown(name, n.list)
 	}
 	return nil
+}
+
+// CheckSaid says what is wrong with the name of an event that somebody says.
+func (n *Names) CheckSaid(name string) error {
+	if slices.Contains(serversOwn, name) {
+		return status.Errorf(status.Invalid, "EVENT_RESERVED", "%s is said by the server alone; choose another name", name)
+	}
+	return n.Check(name)
 }
 
 // CheckHeard says what is wrong with the name of an event to listen to.

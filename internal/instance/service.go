@@ -31,6 +31,8 @@ type Options struct {
 	Names    []string      // event names beside the built-in ones
 	All      bool          // each event enters AllTopic too, for who hears every instance
 
+	Made func(name string) // an instance was made; it must not wait. nil: nobody asks
+
 	Now func() time.Time // time.Now
 }
 

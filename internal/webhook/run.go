@@ -185,7 +185,7 @@ func (w *worker) watch(ctx context.Context) (end func(), err error) {
 	if w.row.Instance == 0 {
 		return func() {}, nil
 	}
-	session := &hub.Session{Conn: watcher{w.s, w.id}, Format: lastWord{}, Topic: w.topic(), Inside: true}
+	session := &hub.Session{Conn: watcher{w.s, w.id}, Format: lastWord{}, Topic: w.topic(), Inside: hub.Own}
 	if err := w.s.o.Hub.Subscribe(ctx, session, hub.Now()); err != nil {
 		return nil, err
 	}

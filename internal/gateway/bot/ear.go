@@ -86,7 +86,7 @@ func (s *socket) addEar(ctx context.Context, topic string) error {
 		f.me = s.User
 	}
 	e.session = hub.Session{
-		Inside: true, // its client is counted already
+		Inside: hub.Beside,
 		Conn:   e, Format: f, Topic: topic, Key: s.key, Credential: s.Credential, User: s.User, Name: s.Name,
 	}
 	if err := s.g.o.Edge.Hub.Subscribe(ctx, &e.session, hub.Now()); err != nil {

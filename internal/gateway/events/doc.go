@@ -68,6 +68,24 @@
 // gaps; a subscriber to some of them gets those in that order, at least once;
 // ids let it drop repeats.
 //
+// # Lifecycle events
+//
+// The instance whose name is configured (lifecycle.instance), once it is made,
+// gets what the server itself says; nobody else may say these:
+//
+//	user.online, user.offline        {subject, number, user, since, reason?, seconds?}
+//	topic.occupied, topic.vacated    {subject, number, topic, since, reason?, seconds?}
+//	session.closed                   {subject, number, gateway, user?, login?, instance?, code, reason?, since, seconds}
+//
+// A subject is user/<id>, a topic (feed, instance/<id>, bot/<endpoint>, and
+// room/<id> while a process follows it), or the sessions of one: user/<id>/sessions,
+// instance/<id>/sessions and, for nobody in particular, <gateway>/sessions. The
+// events of a subject are numbered without gaps, over restarts: what has a lower
+// number than the one before is old. since is when somebody came or went, and
+// for a session when it was opened; seconds how long what ended was there. Who
+// went did so with reason left, or restart: they did not come back to a server
+// that was started again. code is 1006 where a session's client just went.
+//
 // # Server-Sent Events
 //
 // The same URL without an upgrade and with Accept: text/event-stream: each

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // stream is a response of Server-Sent Events as a connection of the hub. What
@@ -22,6 +23,8 @@ type stream struct {
 	refused bool   // guarded by mu: a Send was; drained is owed
 	ended   bool   // guarded by mu
 	last    []byte // guarded by mu: what ends the stream
+	code    uint16 // guarded by mu: why it has ended, with reason; 1006 where the client went
+	reason  string // guarded by mu
 }
 
 // Send queues frames for the writer. See hub.Conn.
@@ -54,7 +57,7 @@ func (s *stream) Close(code uint16, reason string) {
 	if s.ended {
 		return
 	}
-	s.ended = true
+	s.ended, s.code, s.reason = true, code, reason
 	b := append([]byte("event: close\ndata: {\"code\":"), strconv.Itoa(int(code))...)
 	b = append(b, `,"reason":`...)
 	b = gateway.AppendString(b, reason)
@@ -67,6 +70,16 @@ func (s *stream) Close(code uint16, reason string) {
 	b = append(b, '\n')
 	s.last = b
 	s.signal()
+}
+
+// why is why it has ended, as a WebSocket says it.
+func (s *stream) why() (code uint16, reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.ended {
+		return ws.CodeAbnormal, ""
+	}
+	return s.code, s.reason
 }
 
 // signal needs mu.

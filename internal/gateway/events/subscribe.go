@@ -237,7 +237,11 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if _, err := g.o.Edge.Begin(r.Context(), session, sub.way); err != nil {
 		return err
 	}
-	defer g.o.Edge.Hub.Unsubscribe(session)
+	defer func() {
+		g.o.Edge.Hub.Unsubscribe(session)
+		code, reason := conn.why()
+		g.o.Edge.Closed(session, 0, code, reason)
+	}()
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-store")

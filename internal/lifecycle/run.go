@@ -1,0 +1,316 @@
+package lifecycle
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
+)
+
+// again is how long it takes until what could not be done is tried again.
+const again = time.Second
+
+// lastWait bounds how long Run waits for what is left when it ends.
+const lastWait = 10 * time.Second
+
+// Run says what comes and goes until ctx ends, and then what is left. It alone
+// does, so that what is said of a subject last is how it is.
+func (s *Service) Run(ctx context.Context) error {
+	if s.o.Instance == "" {
+		return nil
+	}
+	gone := time.NewTimer(0)
+	gone.Stop()
+	defer gone.Stop()
+	s.signal()
+	for {
+		select {
+		case <-ctx.Done():
+			s.rest(ctx)
+			return nil
+		case <-gone.C:
+			s.giveUp()
+			continue
+		case <-s.wake:
+		}
+		wait := pace
+		if err := s.work(ctx, gone); err != nil {
+			if ctx.Err() == nil {
+				s.o.Log.Warn("who came and went could not be said; this is tried again", "error", err)
+			}
+			wait = again
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(wait):
+		}
+	}
+}
+
+// work begins where the instance is new, and says one group.
+func (s *Service) work(ctx context.Context, gone *time.Timer) error {
+	s.mu.Lock()
+	look := s.look
+	s.look = false
+	s.mu.Unlock()
+	if look {
+		if err := s.begin(ctx, gone); err != nil {
+			s.mu.Lock()
+			s.look = true
+			s.mu.Unlock()
+			s.signal()
+			return err
+		}
+	}
+	return s.say(ctx)
+}
+
+// rest says what is left when the server stops.
+func (s *Service) rest(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastWait)
+	defer cancel()
+	var err error
+	for err == nil && s.waiting() {
+		if err = s.say(ctx); err == nil {
+			err = ctx.Err()
+		}
+	}
+	if err != nil {
+		s.o.Log.Warn("some sessions were closed without an event that says so", "error", err)
+	}
+}
+
+func (s *Service) waiting() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.news)+len(s.closed) > 0
+}
+
+// begin finds out whether there is the instance. Where there is, who is here
+// now is said, and who was here when there was one last is missing.
+func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
+	of, err := s.o.Instances.Get(ctx, instance.ByName(s.o.Instance))
+	switch {
+	case errors.Is(err, instance.ErrNotFound):
+		return nil
+	case err != nil:
+		return err
+	}
+	missing := map[string]struct{}{}
+	for after := ""; ; {
+		page, err := s.o.Store.Up(ctx, of.ID, after, 1000)
+		if err != nil {
+			return err
+		}
+		for _, u := range page {
+			missing[u.Name], after = struct{}{}, u.Name
+		}
+		if len(page) < 1000 {
+			break
+		}
+	}
+	s.mu.Lock()
+	s.missing = missing
+	s.mu.Unlock()
+	s.on.Store(true)
+	s.o.Each(func(topic string) { s.Occupied(topic, true) })
+	gone.Reset(s.o.Return + time.Duration(len(missing))*time.Millisecond)
+	return nil
+}
+
+// giveUp takes that who is still missing will not come.
+func (s *Service) giveUp() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping {
+		return
+	}
+	now := time.Now()
+	for subject := range s.missing {
+		s.news[subject] = state{at: now, reason: Restart}
+	}
+	s.missing = map[string]struct{}{}
+	s.signal()
+}
+
+// off forgets everything: the instance is gone.
+func (s *Service) off() {
+	s.on.Store(false)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.news, s.missing, s.closed = map[string]state{}, map[string]struct{}{}, nil
+}
+
+// group is what is said in one change, in the order in which it happened.
+type group []item
+
+// item is a state of a subject, or a session that closed.
+type item struct {
+	subject string
+	state   state
+	closed  *Closed // nil: it is a state
+}
+
+func (t *item) at() time.Time {
+	if t.closed != nil {
+		return t.closed.at
+	}
+	return t.state.at
+}
+
+// take takes what is said next.
+func (s *Service) take() group {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var g group
+	n := min(len(s.closed), perGroup)
+	for i := range s.closed[:n] {
+		c := s.closed[i]
+		g = append(g, item{subject: c.subject(), closed: &c})
+	}
+	if s.closed = s.closed[n:]; len(s.closed) == 0 {
+		s.closed = nil
+	}
+	for subject, st := range s.news {
+		if len(g) == perGroup {
+			break
+		}
+		g = append(g, item{subject: subject, state: st})
+		delete(s.news, subject)
+	}
+	if len(s.news)+len(s.closed) > 0 {
+		s.signal()
+	}
+	slices.SortStableFunc(g, func(a, b item) int { return a.at().Compare(b.at()) })
+	return g
+}
+
+// back takes what could not be said.
+func (s *Service) back(g group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var closed []Closed
+	for _, t := range g {
+		if t.closed != nil {
+			closed = append(closed, *t.closed)
+		} else if _, newer := s.news[t.subject]; !newer {
+			s.news[t.subject] = t.state
+		}
+	}
+	s.closed = append(closed, s.closed...)
+	s.signal()
+}
+
+// say says one group. Where the instance is gone nobody asks any more.
+func (s *Service) say(ctx context.Context) error {
+	g := s.take()
+	if len(g) == 0 {
+		return nil
+	}
+	// What was handed over is waited for to its end: what of it was said, and
+	// is not known to be, would be said twice.
+	r, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+		return s.apply(tx, g)
+	})).Wait(context.WithoutCancel(ctx))
+	switch {
+	case errors.Is(err, instance.ErrNotFound):
+		s.off()
+		return nil
+	case err != nil:
+		s.back(g)
+		return err
+	}
+	s.stats.said.Add(uint64(len(r.Messages)))
+	return nil
+}
+
+// apply says what is new of a group, and keeps what was said.
+func (s *Service) apply(tx *journal.Tx, g group) ([]*journal.Message, error) {
+	of, err := s.o.Instances.GetIn(tx, instance.ByName(s.o.Instance))
+	if err != nil {
+		return nil, err
+	}
+	t := s.o.Store.In(tx)
+	kept, err := known(t, of.ID, g)
+	if err != nil {
+		return nil, err
+	}
+	said := map[string]*Subject{}
+	var events []instance.Event
+	for i := range g {
+		k := kept[g[i].subject]
+		if k == nil {
+			k = &Subject{Name: g[i].subject}
+			kept[k.Name] = k
+		}
+		if g[i].closed == nil && k.Up == g[i].state.here {
+			continue // it came back, or it came and went
+		}
+		e, err := g[i].event(k)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+		said[k.Name] = k
+	}
+	if len(said) == 0 {
+		return nil, nil
+	}
+	changed := make([]Subject, 0, len(said))
+	for _, k := range said {
+		changed = append(changed, *k)
+	}
+	if err := t.SetSubjects(background, of.ID, changed); err != nil {
+		return nil, err
+	}
+	return s.o.Instances.SayIn(tx, instance.ByID(of.ID), events)
+}
+
+// background is for what runs inside a change, which waits for nobody.
+var background = context.Background()
+
+// known is what is kept of a group's subjects, by name.
+func known(r Reader, of uint64, g group) (map[string]*Subject, error) {
+	names := make([]string, len(g))
+	for i := range g {
+		names[i] = g[i].subject
+	}
+	list, err := r.Subjects(background, of, names)
+	if err != nil {
+		return nil, err
+	}
+	kept := make(map[string]*Subject, len(g))
+	for i := range list {
+		kept[list[i].Name] = &list[i]
+	}
+	return kept, nil
+}
+
+// event is the next event about k, which becomes what it says.
+func (t *item) event(k *Subject) (instance.Event, error) {
+	k.Number++
+	d := Data{Subject: k.Name, Number: k.Number}
+	if c := t.closed; c != nil {
+		k.Since = c.at
+		d.User, d.Login, d.Instance = c.User, c.Login, c.instance()
+		d.Gateway, d.Code, d.Reason = c.Gateway, c.Code, c.Reason
+		d.Since = c.Opened.UTC().Format(stamp)
+		d.lasted(c.Opened, c.at)
+		return d.event(instance.SessionClosed)
+	}
+	came, went := instance.UserOnline, instance.UserOffline
+	if d.User = userOf(k.Name); d.User == 0 {
+		came, went, d.Topic = instance.TopicOccupied, instance.TopicVacated, k.Name
+	}
+	d.Since = t.state.at.UTC().Format(stamp)
+	name := came
+	if !t.state.here {
+		name, d.Reason = went, t.state.reason
+		d.lasted(k.Since, t.state.at)
+	}
+	k.Up, k.Since = t.state.here, t.state.at
+	return d.event(name)
+}
