@@ -142,7 +142,7 @@ func (s *server) edges() error {
 	})
 	edge := &gateway.Edge{
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
-		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log, Lifecycle: s.lifecycle,
+		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log, Lifecycle: s.lifecycle, Resumes: &gateway.Resumes{},
 		Admission: gateway.NewAdmission(limit(c.Limit.Connects), c.Limit.ConnectsAtOnce),
 	}
 	s.routes.http = http.NewServeMux()

@@ -28,7 +28,7 @@ type Edge struct {
 	Places    *Places
 	Admission *Admission // nil: everybody is let in at once
 	Log       *slog.Logger
-	Resumes   Resumes
+	Resumes   *Resumes // nil: nobody counts
 }
 
 // For is the edge for one gateway, by its name.

@@ -146,6 +146,9 @@ type Resumes struct {
 }
 
 func (r *Resumes) add(what Resumed) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.of == nil {
@@ -156,6 +159,9 @@ func (r *Resumes) add(what Resumed) {
 
 // Each calls f for each kind that there was, with how often.
 func (r *Resumes) Each(f func(what Resumed, times int64)) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for what, times := range r.of {

@@ -210,7 +210,7 @@ func newCore(t testing.TB, o Options) (c *Core, err error) {
 	}
 	c.Sockets = ws.New(o.Sockets)
 	c.Edge = &gateway.Edge{
-		Hub: c.Hub, Acked: c.Acked, Epoch: c.Journal.Epoch(), Origins: origins, Places: &gateway.Places{Most: o.Places}, Log: log,
+		Hub: c.Hub, Acked: c.Acked, Epoch: c.Journal.Epoch(), Origins: origins, Places: &gateway.Places{Most: o.Places}, Resumes: &gateway.Resumes{}, Log: log,
 	}
 	return c, nil
 }
