@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -127,6 +128,9 @@ func (a *API) history(ctx context.Context, topic, after string, before uint64, l
 		return nil, gateway.WithHead(ctx, err, a.o.Journal, topic)
 	}
 	ms, err := a.o.Journal.Read(ctx, topic, seq, limit)
+	if errors.Is(err, journal.ErrExpired) {
+		return nil, &hub.GoneError{Reason: "expired", Head: head}
+	}
 	if before > 0 {
 		ms = slices.DeleteFunc(ms, func(m *journal.Message) bool { return m.Seq(topic) >= before })
 	}

@@ -130,6 +130,8 @@ func (l log) Head(_ context.Context, topic string) (uint64, error) {
 	}
 	return uint64(l), nil
 }
+func (log) Floor(context.Context, string) (uint64, error)                         { return 1, nil }
+func (log) Watch(func(journal.Amended))                                           {}
 func (log) Read(context.Context, string, uint64, int) ([]*journal.Message, error) { return nil, nil }
 
 func TestParsePosition(t *testing.T) {

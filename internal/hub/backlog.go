@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -86,6 +87,13 @@ func (h *Hub) do(ctx context.Context, t task) {
 		return
 	}
 	ms, err := h.page(ctx, t.topic, t.after)
+	if errors.Is(err, journal.ErrExpired) {
+		var floor uint64
+		if floor, err = h.log.Floor(ctx, t.topic); err == nil {
+			t.shard.box.put(item{op: opDo, command: func(sh *shard) { sh.expired(t.topic, floor) }})
+			return
+		}
+	}
 	t.shard.box.put(item{op: opDo, command: func(sh *shard) { sh.fetched(t.topic, ms, err) }})
 }
 
@@ -109,6 +117,14 @@ func (h *Hub) turn(ctx context.Context, s *Session) {
 		return
 	}
 	ms, err := h.page(ctx, s.Topic, s.pos.Load())
+	if errors.Is(err, journal.ErrExpired) {
+		if s.Skip || s.Inside == Own { // what is lost to it is not looked for, or it looks for itself
+			s.shard.box.put(item{op: opSkip, session: s})
+			return
+		}
+		s.expired()
+		return
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			h.o.Log.Error("a session cannot catch up", "topic", s.Topic, "after", s.pos.Load(), "error", err)

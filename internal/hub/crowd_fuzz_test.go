@@ -37,8 +37,10 @@ func TestWhateverTheOrder(t *testing.T) {
 // kept is a log of one topic, in memory.
 type kept struct{ ms []*journal.Message }
 
-func (l *kept) Epoch() string                                { return "e" }
-func (l *kept) Head(context.Context, string) (uint64, error) { return uint64(len(l.ms)), nil }
+func (l *kept) Epoch() string                                 { return "e" }
+func (l *kept) Head(context.Context, string) (uint64, error)  { return uint64(len(l.ms)), nil }
+func (l *kept) Floor(context.Context, string) (uint64, error) { return 1, nil }
+func (l *kept) Watch(func(journal.Amended))                   {}
 func (l *kept) Read(_ context.Context, _ string, after uint64, limit int) ([]*journal.Message, error) {
 	ms := l.ms[min(after, uint64(len(l.ms))):]
 	return append([]*journal.Message(nil), ms[:min(limit, len(ms))]...), nil

@@ -23,7 +23,8 @@ type Options struct {
 	Settle    time.Duration // least time between two presence messages of a topic; 0: 1 s
 	Retention func(topic string) uint64
 	// Retention is how many of a topic's newest messages can be asked for
-	// with After and Last; All for every one. nil: all of all topics.
+	// with After and Last, of those that are kept; All for every one. nil: all
+	// of all topics.
 	Log *slog.Logger // nil: slog.Default()
 
 	// Occupied hears that the first client of a topic came, and that the last
@@ -94,6 +95,7 @@ func New(log Log, o Options) *Hub {
 		o.Log = slog.Default()
 	}
 	h := &Hub{o: o, made: time.Now(), log: log, seed: maphash.MakeSeed(), ring: newRing(o.Ring), work: newBacklog(), crowd: crowdSessions}
+	log.Watch(h.ring.amend)
 	h.creds.init()
 	for range o.Shards {
 		h.shards = append(h.shards, newShard(h))
@@ -218,7 +220,11 @@ func (h *Hub) Begin(ctx context.Context, s *Session, from Start) (b Began, err e
 	if err != nil {
 		return b, err
 	}
-	if b, err = h.start(s.Topic, from, head); err != nil {
+	floor, err := h.log.Floor(ctx, s.Topic)
+	if err != nil {
+		return b, err
+	}
+	if b, err = h.start(s.Topic, from, head, floor); err != nil {
 		return b, err
 	}
 	s.pos.Store(b.Position)
@@ -234,9 +240,10 @@ func (h *Hub) Begin(ctx context.Context, s *Session, from Start) (b Began, err e
 	return b, nil
 }
 
-// start finds where a session begins by from, given the topic's head.
-func (h *Hub) start(topic string, from Start, head uint64) (Began, error) {
-	kept := min(h.o.Retention(topic), head)
+// start finds where a session begins by from, given where the topic begins and
+// ends.
+func (h *Hub) start(topic string, from Start, head, floor uint64) (Began, error) {
+	kept := min(h.o.Retention(topic), head-min(head, floor-1))
 	at := func(pos uint64) (Began, error) { return Began{Position: pos, Head: head}, nil }
 	switch from.kind {
 	case startGone:

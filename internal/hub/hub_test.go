@@ -22,6 +22,8 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type memory struct {
 	mu     sync.Mutex
 	topics map[string][]*journal.Message
+	floors map[string]uint64
+	watch  func(journal.Amended)
 	hub    *hub.Hub
 	lose   func() bool // says when the hub is not told, as a bus loses
 }
@@ -34,10 +36,32 @@ func (l *memory) Head(_ context.Context, topic string) (uint64, error) {
 	return uint64(len(l.topics[topic])), nil
 }
 
+func (l *memory) Floor(_ context.Context, topic string) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(1, l.floors[topic]), nil
+}
+
+func (l *memory) Watch(f func(journal.Amended)) { l.watch = f }
+
+// raise has a topic begin at floor.
+func (l *memory) raise(topic string, floor uint64) {
+	l.mu.Lock()
+	if l.floors == nil {
+		l.floors = map[string]uint64{}
+	}
+	l.floors[topic] = floor
+	l.mu.Unlock()
+	l.watch(journal.Amended{Floors: []journal.Entry{{Topic: topic, Seq: floor}}})
+}
+
 func (l *memory) Read(_ context.Context, topic string, after uint64, limit int) ([]*journal.Message, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	ms := l.topics[topic]
+	if after+1 < l.floors[topic] {
+		return nil, journal.ErrExpired
+	}
 	if after >= uint64(len(ms)) {
 		return nil, nil
 	}

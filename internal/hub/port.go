@@ -37,7 +37,10 @@ type Ender interface {
 type Log interface {
 	Epoch() string
 	Head(ctx context.Context, topic string) (uint64, error)
+	Floor(ctx context.Context, topic string) (uint64, error) // the first number that can be read
+	// Read is journal.ErrExpired where what follows after is below the floor.
 	Read(ctx context.Context, topic string, after uint64, limit int) ([]*journal.Message, error)
+	Watch(func(journal.Amended))
 }
 
 // Acked is up to where an owner has everything of a topic.

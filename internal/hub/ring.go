@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -88,4 +89,23 @@ func (r *ring) read(topic string, after uint64, limit int) []*journal.Message {
 	}
 	ms := kept.messages[n-(kept.last-after):]
 	return append([]*journal.Message(nil), ms[:min(limit, len(ms))]...)
+}
+
+// amend lets go of what is not to be read any more.
+func (r *ring) amend(a journal.Amended) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, f := range a.Floors {
+		kept, ok := r.topics[f.Topic]
+		n := uint64(len(kept.messages))
+		if first := kept.last + 1 - n; !ok || f.Seq <= first {
+			continue
+		}
+		if f.Seq > kept.last {
+			delete(r.topics, f.Topic)
+			continue
+		}
+		// A new slice: the old one's array would go on holding them.
+		r.topics[f.Topic] = newest{slices.Clone(kept.messages[n-(kept.last+1-f.Seq):]), kept.last}
+	}
 }

@@ -150,6 +150,12 @@ func (s *Session) bye(m *journal.Message) {
 	s.Conn.Close(code, reason)
 }
 
+// expired closes the connection of a session that was to hear what is not kept
+// any more: it would miss it unknowingly.
+func (s *Session) expired() {
+	s.Conn.Close(status.Gone.Close(), "expired")
+}
+
 // encode appends what of ms the session has not heard and may hear, and
 // returns the seq of the last.
 func (s *Session) encode(dst []byte, ms []*journal.Message, limit int) (frames []byte, last uint64) {

@@ -244,9 +244,34 @@ func (sh *shard) skip(s *Session) {
 	s.slow = false
 	t.dropLagging(s)
 	t.goLive(s)
+	if s.Inside == Own {
+		s.Conn.Send() // it reads by itself
+	}
 }
 
 var errHole = errors.New("the log lacks what it gave a number")
+
+// expired goes on behind what was missed, and is not kept any more. Who was to
+// hear it learns that.
+func (sh *shard) expired(name string, floor uint64) {
+	t := sh.topics[name]
+	if t == nil {
+		return
+	}
+	t.behind = false
+	t.head = max(t.head, floor-1)
+	t.each(func(s *Session, g *group) {
+		switch {
+		case g == nil: // it reads, and will find out
+		case s.Inside == Own:
+			s.Conn.Send()
+		default:
+			s.expired()
+		}
+	})
+	t.miss(t.missed)
+	sh.drop(t)
+}
 
 // fetched brings what was missed.
 func (sh *shard) fetched(name string, ms []*journal.Message, err error) {

@@ -12,8 +12,10 @@ import (
 // nothing is a log in which nothing was said.
 type nothing struct{}
 
-func (nothing) Epoch() string                                { return "e" }
-func (nothing) Head(context.Context, string) (uint64, error) { return 0, nil }
+func (nothing) Epoch() string                                 { return "e" }
+func (nothing) Head(context.Context, string) (uint64, error)  { return 0, nil }
+func (nothing) Floor(context.Context, string) (uint64, error) { return 1, nil }
+func (nothing) Watch(func(journal.Amended))                   {}
 func (nothing) Read(context.Context, string, uint64, int) ([]*journal.Message, error) {
 	return nil, nil
 }

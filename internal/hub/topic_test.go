@@ -10,8 +10,10 @@ import (
 // stuck is a log that has nothing to read.
 type stuck struct{}
 
-func (stuck) Epoch() string                                { return "e" }
-func (stuck) Head(context.Context, string) (uint64, error) { return 0, nil }
+func (stuck) Epoch() string                                 { return "e" }
+func (stuck) Head(context.Context, string) (uint64, error)  { return 0, nil }
+func (stuck) Floor(context.Context, string) (uint64, error) { return 1, nil }
+func (stuck) Watch(func(journal.Amended))                   {}
 func (stuck) Read(context.Context, string, uint64, int) ([]*journal.Message, error) {
 	return nil, nil
 }

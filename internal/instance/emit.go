@@ -212,6 +212,9 @@ func (s *Service) State(ctx context.Context, ref Ref) ([]*journal.Message, error
 			continue
 		}
 		m, err := s.message(ctx, topic, seq)
+		if errors.Is(err, journal.ErrExpired) {
+			continue // it is long ago, and not kept any more
+		}
 		if err != nil {
 			return nil, err
 		}

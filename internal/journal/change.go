@@ -81,6 +81,8 @@ type Tx struct {
 	now   time.Time
 	said  map[string]uint64 // how many messages of this change, not numbered yet, enter a topic (see All)
 	after []func()          // see After
+
+	floors []Entry // see Raise
 }
 
 // Batch is the store's own side of the transaction; each core package finds
@@ -95,6 +97,19 @@ func (tx *Tx) Now() time.Time { return tx.now }
 func (tx *Tx) Head(topic string) (uint64, error) {
 	head, err := tx.group.head(topic)
 	return head + tx.said[topic], err
+}
+
+// Raise has topic begin at floor: what is before cannot be read any more, and
+// its rows may go. A topic's beginning never moves back, and not past its head:
+// its numbers go on.
+func (tx *Tx) Raise(topic string, floor uint64) error {
+	head, err := tx.Head(topic)
+	if err != nil {
+		return err
+	}
+	floor = min(floor, head+1)
+	tx.floors = append(tx.floors, Entry{topic, floor})
+	return tx.batch.Raise(topic, floor)
 }
 
 // Find is the committed message that id names, or ErrNoMessage.

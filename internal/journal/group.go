@@ -26,6 +26,7 @@ type group struct {
 	refs     []Ref            // of the keys that this group carried out
 	keys     map[Key]*Pending // the same
 	known    map[Key]Ref      // what the store knows of the group's keys
+	amended  Amended
 
 	pos               uint64
 	now               time.Time
@@ -52,6 +53,7 @@ func (g *group) begin(ops []*Pending) {
 	clear(g.fresh)
 	clear(g.keys)
 	clear(g.known)
+	g.amended = Amended{}
 	g.pos, g.now, g.refused, g.repeated = g.j.pos, g.j.lastTime, 0, 0
 }
 
@@ -130,6 +132,7 @@ func (g *group) one(o *Pending) error {
 	if err := g.batch.Keep(); err != nil {
 		return err
 	}
+	g.amended.Floors = append(g.amended.Floors, g.tx.floors...)
 	for i, m := range ms {
 		if m.ID != "" { // the change returned it twice
 			again := *m
@@ -227,14 +230,11 @@ func (g *group) topic(name string) (*run, error) {
 	if t := g.fresh[name]; t != nil {
 		return t, nil
 	}
-	c, ok, err := g.batch.LastChunk(context.Background(), name)
+	e, err := g.batch.Ends(context.Background(), name)
 	if err != nil {
 		return nil, err
 	}
-	t := &run{name: name, first: 1}
-	if ok {
-		t.first = c.First + uint64(len(c.Positions))
-	}
+	t := &run{name: name, first: e.Head + 1, floor: e.Floor}
 	g.fresh[name] = t
 	return t, nil
 }
@@ -285,6 +285,7 @@ func (g *group) index() {
 	for _, r := range g.refs {
 		x.refs[r.Key] = r
 	}
+	x.raise(g.amended.Floors)
 }
 
 // fail takes the given numbers back, and tells every change of the group that
@@ -293,7 +294,7 @@ func (g *group) fail() {
 	for _, t := range g.runs {
 		t.given = 0
 	}
-	g.messages = nil
+	g.messages, g.amended = nil, Amended{}
 	for _, o := range g.ops {
 		o.result = Result{}
 		o.err = status.Errorf(status.Unavailable, "NOT_STORED", "this could not be stored, and did not happen; try again in a moment")
@@ -304,12 +305,23 @@ func (g *group) fail() {
 type outcome struct {
 	ops      []*Pending
 	messages []*Message
+	amended  Amended
 }
 
+// Amended is what a commit changed of what had been said before.
+type Amended struct {
+	Floors []Entry // topics that begin with this number now
+}
+
+func (a *Amended) empty() bool { return len(a.Floors) == 0 }
+
 // finish hands the group's messages on, and then tells who waits.
-func (c outcome) finish(sink func([]*Message)) {
+func (c outcome) finish(sink func([]*Message), watch func(Amended)) {
 	if len(c.messages) > 0 {
 		sink(c.messages)
+	}
+	if watch != nil && !c.amended.empty() {
+		watch(c.amended)
 	}
 	for _, o := range c.ops {
 		if o.err == nil {

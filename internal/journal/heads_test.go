@@ -18,13 +18,13 @@ type asked struct {
 	hold func()
 }
 
-func (a *asked) LastChunk(ctx context.Context, topic string) (journal.Chunk, bool, error) {
-	c, ok, err := a.Store.LastChunk(ctx, topic)
+func (a *asked) Ends(ctx context.Context, topic string) (journal.Ends, error) {
+	e, err := a.Store.Ends(ctx, topic)
 	a.n.Add(1)
 	if a.hold != nil {
 		a.hold()
 	}
-	return c, ok, err
+	return e, err
 }
 
 // TestAHeadIsReadOnce: where a quiet topic stands is read once, and what is

@@ -15,6 +15,7 @@ const maxChunk = 512
 type run struct {
 	name      string // the topic, once for all its messages
 	first     uint64
+	floor     uint64 // the first number that can be read; 0: not asked for yet
 	positions []uint64
 	given     uint64 // numbers behind them that the group under way gave; owned by the writer
 }
@@ -27,11 +28,11 @@ type index struct {
 	refs    map[Key]Ref
 	entries int
 
-	quiet  map[string]uint64 // heads of topics that are not in topics, as they were read
-	resets uint64            // how often topics left: what was read before may be old
+	quiet  map[string]Ends // of topics that are not in topics, as they were read
+	resets uint64          // how often topics left: what was read before may be old
 }
 
-// maxQuiet bounds the heads that are kept: with one more they are gathered anew.
+// maxQuiet bounds the ends that are kept: with one more they are gathered anew.
 const maxQuiet = 1 << 14
 
 func (x *index) reset() {
@@ -43,20 +44,50 @@ func (x *index) head(topic string) (head uint64, known bool) {
 	if t := x.topics[topic]; t != nil {
 		return t.head(), true
 	}
-	head, known = x.quiet[topic]
-	return head, known
+	e, known := x.quiet[topic]
+	return e.Head, known
 }
 
-// keep keeps a head that was read when there had been so many resets. What was
-// said since stands in topics, and is found there first.
-func (x *index) keep(topic string, head, resets uint64) {
+// floor is where a topic begins, known false where that is not in memory.
+func (x *index) floor(topic string) (floor uint64, known bool) {
+	if t := x.topics[topic]; t != nil {
+		return t.floor, t.floor > 0
+	}
+	e, known := x.quiet[topic]
+	return e.Floor, known
+}
+
+// keep keeps what was read of a topic when there had been so many resets. What
+// was said since stands in topics, and is found there first.
+func (x *index) keep(topic string, e Ends, resets uint64) {
 	if resets != x.resets {
 		return
 	}
-	if x.quiet == nil || len(x.quiet) >= maxQuiet {
-		x.quiet = map[string]uint64{}
+	if t := x.topics[topic]; t != nil {
+		t.floor = max(t.floor, e.Floor)
+		return
 	}
-	x.quiet[topic] = head
+	if x.quiet == nil || len(x.quiet) >= maxQuiet {
+		x.quiet = map[string]Ends{}
+	}
+	x.quiet[topic] = e
+}
+
+// raise has topics begin later. Whoever reads their ends at this moment may
+// have read the old ones.
+func (x *index) raise(floors []Entry) {
+	for _, f := range floors {
+		if t := x.topics[f.Topic]; t != nil && t.floor > 0 {
+			t.floor = max(t.floor, f.Seq)
+		}
+		if e, ok := x.quiet[f.Topic]; ok {
+			e.Floor = max(e.Floor, f.Seq)
+			x.quiet[f.Topic] = e
+		}
+	}
+	if len(floors) > 0 {
+		x.resets++
+	}
 }
 
 // stored forgets what the stored index has now, but for the heads of the topics
@@ -65,7 +96,9 @@ func (x *index) stored() {
 	for topic, t := range x.topics {
 		if len(t.positions) == 0 {
 			delete(x.topics, topic)
-			x.keep(topic, t.head(), x.resets)
+			if t.floor > 0 {
+				x.keep(topic, Ends{t.floor, t.head()}, x.resets)
+			}
 			continue
 		}
 		t.first, t.positions = t.first+uint64(len(t.positions)), nil

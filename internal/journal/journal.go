@@ -37,6 +37,7 @@ type Journal struct {
 	epoch string
 	wake  chan struct{} // one place: something is queued, or the end has come
 	ready chan outcome  // committed groups, for the finisher
+	watch func(Amended) // see Watch
 
 	queueMu sync.Mutex
 	queue   []*Pending // guarded by queueMu
@@ -196,6 +197,11 @@ func (j *Journal) take() (ops []*Pending, more, closed bool) {
 	return ops, false, j.closed
 }
 
+// Watch has f hear what commits change of what was said before, behind their
+// messages, on the goroutine of Run's sink. It is called before Run, once: by
+// who keeps messages in memory.
+func (j *Journal) Watch(f func(Amended)) { j.watch = f }
+
 // Run writes until ctx ends, and then finishes what was accepted. It returns
 // when every Pending is done and the index is stored. sink gets what is
 // committed, in order, from one goroutine, before the change's Pending is done;
@@ -212,7 +218,7 @@ func (j *Journal) Run(ctx context.Context, sink func([]*Message)) error {
 	go func() {
 		defer close(finished)
 		for g := range j.ready {
-			g.finish(sink)
+			g.finish(sink, j.watch)
 		}
 	}()
 	j.write()
@@ -229,7 +235,7 @@ func (j *Journal) write() {
 		if len(ops) > 0 {
 			g.begin(ops)
 			j.commit(g)
-			j.ready <- outcome{ops, g.messages}
+			j.ready <- outcome{ops, g.messages, g.amended}
 			continue
 		}
 		if closed && !more {

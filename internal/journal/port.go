@@ -18,6 +18,10 @@ type Chunk struct {
 	Positions []uint64 // ascending
 }
 
+// Ends is where a topic begins and ends: the first number that can be read, 1
+// or more, and the last one given, which is Floor-1 where nothing can be.
+type Ends struct{ Floor, Head uint64 }
+
 // Ref is a remembered Key: the change's first row and how many it made.
 type Ref struct {
 	Key
@@ -46,8 +50,8 @@ type Reader interface {
 	Rows(ctx context.Context, after uint64, limit int) ([]Row, error)
 	// RowsAt returns the rows at these ascending positions; one that is gone is left out.
 	RowsAt(ctx context.Context, positions []uint64) ([]Row, error)
-	// LastChunk is the newest chunk of a topic, ok false where it has none.
-	LastChunk(ctx context.Context, topic string) (c Chunk, ok bool, err error)
+	// Ends is where a topic begins and ends in the stored index.
+	Ends(ctx context.Context, topic string) (Ends, error)
 	// ChunksFrom returns the topic's chunks in order, from the one that holds
 	// seq, at most limit.
 	ChunksFrom(ctx context.Context, topic string, seq uint64, limit int) ([]Chunk, error)
@@ -72,6 +76,7 @@ type Batch interface {
 	Undo() error
 	Append(rows []Row) error
 	Derive(d Derived) error
+	Raise(topic string, floor uint64) error  // never back
 	Forget(before time.Time, keep int) error // drops refs that are older, and of each scope all but the newest keep
 	Commit() error
 	Abort() error

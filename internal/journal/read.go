@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -14,33 +15,70 @@ const maxRead = 1000
 // ErrNoMessage is the answer to an id that names nothing.
 var ErrNoMessage = status.Errorf(status.NotFound, "NO_MESSAGE", "there is no message with that id")
 
+// ErrExpired is the answer to a position behind which not everything is kept
+// any more.
+var ErrExpired = status.Errorf(status.Gone, "expired", "what follows that position is not all kept any more")
+
 // Head is the last committed number of topic, 0 where nothing was said in it.
 func (j *Journal) Head(ctx context.Context, topic string) (uint64, error) {
 	j.mu.RLock()
 	head, known := j.index.head(topic)
-	resets := j.index.resets
 	j.mu.RUnlock()
 	if known {
 		return head, nil
 	}
-	c, ok, err := j.o.Store.LastChunk(ctx, topic)
-	if err != nil {
-		return 0, err
+	e, err := j.ends(ctx, topic)
+	return e.Head, err
+}
+
+// Floor is the first number of topic that can be read: 1, until something was
+// swept. Where everything was, it is one more than the head.
+func (j *Journal) Floor(ctx context.Context, topic string) (uint64, error) {
+	j.mu.RLock()
+	floor, known := j.index.floor(topic)
+	j.mu.RUnlock()
+	if known {
+		return floor, nil
 	}
-	if ok {
-		head = c.First + uint64(len(c.Positions)) - 1
+	e, err := j.ends(ctx, topic)
+	return e.Floor, err
+}
+
+// ends reads where a topic begins and ends, and keeps that in memory.
+func (j *Journal) ends(ctx context.Context, topic string) (Ends, error) {
+	j.mu.RLock()
+	resets := j.index.resets
+	j.mu.RUnlock()
+	e, err := j.o.Store.Ends(ctx, topic)
+	if err != nil {
+		return Ends{}, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.index.keep(topic, head, resets)
-	return head, nil
+	j.index.keep(topic, e, resets)
+	return e, nil
 }
 
 // Read returns the messages of topic after seq in order, at most limit (and at
 // most 1,000). Fewer than limit means that there are no more at the moment.
+// Where the first of them is below the topic's floor, it is ErrExpired.
 func (j *Journal) Read(ctx context.Context, topic string, after uint64, limit int) ([]*Message, error) {
 	limit = min(limit, maxRead)
-	positions, err := j.positions(ctx, topic, after+1, limit)
+	if floor, err := j.Floor(ctx, topic); err != nil || after+1 < floor {
+		return nil, cmp.Or(err, error(ErrExpired))
+	}
+	ms, err := j.read(ctx, topic, after+1, limit)
+	if err != nil { // it may have been swept while it was read
+		if floor, ferr := j.Floor(ctx, topic); ferr == nil && after+1 < floor {
+			return nil, ErrExpired
+		}
+	}
+	return ms, err
+}
+
+// read returns the messages of seq and what follows it.
+func (j *Journal) read(ctx context.Context, topic string, seq uint64, limit int) ([]*Message, error) {
+	positions, err := j.positions(ctx, topic, seq, limit)
 	if err != nil || len(positions) == 0 {
 		return nil, err
 	}
@@ -48,7 +86,8 @@ func (j *Journal) Read(ctx context.Context, topic string, after uint64, limit in
 }
 
 // ReadBefore returns the messages of topic before seq, newest first, at most
-// limit (and at most 1,000). seq 0 is from the newest.
+// limit (and at most 1,000). seq 0 is from the newest. What is below the
+// topic's floor is not there.
 func (j *Journal) ReadBefore(ctx context.Context, topic string, before uint64, limit int) ([]*Message, error) {
 	limit = min(limit, maxRead)
 	head, err := j.Head(ctx, topic)
@@ -65,13 +104,23 @@ func (j *Journal) ReadBefore(ctx context.Context, topic string, before uint64, l
 	if before > uint64(limit) {
 		from = before - uint64(limit)
 	}
-	positions, err := j.positions(ctx, topic, from, int(before-from))
-	if err != nil {
-		return nil, err
+	floor, err := j.Floor(ctx, topic)
+	for err == nil {
+		if from = max(from, floor); from >= before {
+			return nil, nil
+		}
+		var ms []*Message
+		ms, failed := j.read(ctx, topic, from, int(before-from))
+		if failed == nil {
+			slices.Reverse(ms)
+			return ms, nil
+		}
+		// It may have been swept while it was read.
+		if floor, err = j.Floor(ctx, topic); err == nil && floor <= from {
+			err = failed
+		}
 	}
-	ms, err := messagesAt(ctx, j.o.Store, positions)
-	slices.Reverse(ms)
-	return ms, err
+	return nil, err
 }
 
 // Find is the message that id names, or ErrNoMessage.

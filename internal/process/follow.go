@@ -139,6 +139,14 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 			return err
 		}
 	}
+	floor, err := s.o.Journal.Floor(ctx, topic)
+	if err != nil {
+		return err
+	}
+	if seq+1 < floor {
+		s.o.Log.Warn("a process missed events that are not kept any more", "process", h.process, "instance", h.instance, "first", seq+1, "last", floor-1)
+		seq = floor - 1
+	}
 	c, err := s.o.Hub.Cursor(ctx, topic, seq)
 	if err != nil {
 		return err

@@ -91,13 +91,20 @@ func (q queries) readChunks(ctx context.Context, topic, query string, args ...an
 	return cs, err
 }
 
-// LastChunk is the newest part of a topic's index.
-func (q queries) LastChunk(ctx context.Context, topic string) (journal.Chunk, bool, error) {
-	cs, err := q.readChunks(ctx, topic, "SELECT first, positions FROM journal_index WHERE topic = ? ORDER BY first DESC LIMIT 1", topic)
-	if err != nil || len(cs) == 0 {
-		return journal.Chunk{}, false, err
+// Ends is where a topic begins and ends, found with one statement: its floor
+// where it has one, and the newest part of its index.
+func (q queries) Ends(ctx context.Context, topic string) (journal.Ends, error) {
+	e := journal.Ends{Floor: 1}
+	cs, err := q.readChunks(ctx, topic, `SELECT floor AS first, NULL AS positions FROM journal_floors WHERE topic = ?
+		UNION ALL SELECT * FROM (SELECT first, positions FROM journal_index WHERE topic = ? ORDER BY first DESC LIMIT 1)`, topic, topic)
+	for _, c := range cs {
+		if len(c.Positions) == 0 {
+			e.Floor = c.First
+		} else {
+			e.Head = c.First + uint64(len(c.Positions)) - 1
+		}
 	}
-	return cs[0], true, nil
+	return e, err
 }
 
 // ChunksFrom is a topic's index from the part that holds seq.
@@ -200,6 +207,13 @@ func (t *Tx) Derive(d journal.Derived) error {
 		return err
 	}
 	_, err = t.execRaw(background, "UPDATE meta SET value = ? WHERE name = 'mark'", strconv.FormatUint(d.Mark, 10))
+	return err
+}
+
+// Raise has a topic begin later.
+func (t *Tx) Raise(topic string, floor uint64) error {
+	_, err := t.exec(background, `INSERT INTO journal_floors (topic, floor, swept) VALUES (?, ?, 1)
+		ON CONFLICT (topic) DO UPDATE SET floor = max(floor, excluded.floor)`, topic, int64(floor))
 	return err
 }
 

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
@@ -192,10 +193,10 @@ func (s *Service) lastBefore(ctx context.Context, topic string, seq uint64, limi
 	for low < high {
 		middle := low + (high-low+1)/2
 		ms, err := s.o.Journal.Read(ctx, topic, middle-1, 1)
-		if err != nil {
+		if err != nil && !errors.Is(err, journal.ErrExpired) {
 			return 0, err
 		}
-		if len(ms) == 1 && !ms[0].Time.After(limit) {
+		if err != nil || len(ms) == 1 && !ms[0].Time.After(limit) { // what is not kept any more is older than that
 			low = middle
 		} else {
 			high = middle - 1

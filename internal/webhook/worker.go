@@ -127,6 +127,8 @@ func (w *worker) fill(ctx context.Context) (more bool, err error) {
 	}
 	ms, err := w.cursor.Next(until)
 	switch {
+	case errors.Is(err, journal.ErrExpired):
+		return false, w.missed(ctx)
 	case err != nil && until.Err() != nil && ctx.Err() == nil:
 		return false, nil
 	case err != nil:
@@ -143,6 +145,28 @@ func (w *worker) fill(ctx context.Context) (more bool, err error) {
 	}
 	w.read = w.page[len(w.page)-1].Seq(w.topic())
 	return true, nil
+}
+
+// swept is why an event is dead that was not kept for long enough.
+const swept = "it was not taken for as long as events are kept"
+
+// missed keeps as dead what was not told and is not kept any more, and goes on
+// with what is.
+func (w *worker) missed(ctx context.Context) error {
+	floor, err := w.s.o.Journal.Floor(ctx, w.topic())
+	if err != nil {
+		return err
+	}
+	k := Kept{Webhook: w.id, First: w.read + 1, Last: floor - 1, State: Dead, Since: stored(time.Now()), Reason: swept}
+	w.s.o.Log.Warn("a webhook missed what is not kept any more", "webhook", w.id, "first", k.First, "last", k.Last)
+	if err := w.change(ctx, func(t Tx, _ *Row) error { return t.Keep(background, k) }); err != nil {
+		return err
+	}
+	w.s.counts.died.Add(1)
+	w.release()
+	w.read = k.Last
+	w.pass(k.Last)
+	return nil
 }
 
 // release lets go of what was read ahead: one that waits long holds no memory
@@ -338,10 +362,14 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt) (full bool, er
 func (w *worker) again(ctx context.Context) error {
 	k := w.parked
 	ms, err := w.s.o.Journal.Read(ctx, w.topic(), k.First-1, 1)
-	if err != nil {
+	expired := errors.Is(err, journal.ErrExpired)
+	if err != nil && !expired {
 		return err
 	}
 	a := attempt{verdict: taken} // where it is no more, or not wanted any more
+	if expired {
+		a = attempt{verdict: failed, words: swept}
+	}
 	if len(ms) == 1 && w.wants(ms[0]) {
 		a = w.try(ctx, ms[0])
 	}
@@ -356,7 +384,7 @@ func (w *worker) again(ctx context.Context) error {
 	k.Tries++
 	k.Reason = a.words
 	k.Next = stored(next(now, end, k.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
-	if !now.Before(end) {
+	if expired || !now.Before(end) {
 		k.State, k.Next = Dead, time.Time{}
 	}
 	err = w.change(ctx, func(t Tx, _ *Row) error {

@@ -27,7 +27,9 @@ func (*nowhere) Close(uint16, string) {}
 // silence is a log in which nothing was said.
 type silence struct{ hub.Log }
 
-func (silence) Head(context.Context, string) (uint64, error) { return 0, nil }
+func (silence) Head(context.Context, string) (uint64, error)  { return 0, nil }
+func (silence) Floor(context.Context, string) (uint64, error) { return 1, nil }
+func (silence) Watch(func(journal.Amended))                   {}
 func (silence) Read(context.Context, string, uint64, int) ([]*journal.Message, error) {
 	return nil, nil
 }
