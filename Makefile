@@ -4,6 +4,7 @@ GO        ?= go
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KILLS     ?= 30
+SESSIONS  ?= 15000
 FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
@@ -43,6 +44,10 @@ lint: ## Run the linters of .golangci.yml. The first time they are downloaded an
 .PHONY: soak
 soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message.
 	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
+
+.PHONY: drain
+drain: ## Stop a server under SESSIONS connections (15000) and start it again: all come back in their time, and miss nothing.
+	$(GO) run ./cmd/kabar-checker --drain $(SESSIONS)
 
 .PHONY: churn
 churn: ## Let connections come and go for ten minutes with each way of reading, and count what is left.

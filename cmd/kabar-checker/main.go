@@ -31,6 +31,8 @@ type cli struct {
 	Folder      string        `help:"Where data and log go. Left empty, a temporary folder, kept where something was found." placeholder:"FOLDER"`
 	Flag        []string      `help:"Another flag for kabar serve, such as --flag=--hub-ring=0." placeholder:"FLAG" sep:"none"`
 	PowerCut    bool          `help:"Build a server that loses, when it is killed, what was not synced to the disk, as a power cut does."`
+	Drain       int           `help:"Do something else: have so many sessions connected, stop the server with SIGTERM, start it again, and see all of them back." placeholder:"SESSIONS"`
+	Connects    int           `default:"1000" help:"With --drain: the server's limit.connects, a second."`
 	Synchronous string        `default:"FULL" enum:"FULL,NORMAL,OFF" help:"With --power-cut: SQLite's setting of that name. Anything but FULL must lose messages."`
 }
 
@@ -87,6 +89,14 @@ func (c *cli) check(ctx context.Context, out io.Writer) error {
 		if o.Binary, err = checker.Build(ctx, folder, tags...); err != nil {
 			return err
 		}
+	}
+	if c.Drain > 0 {
+		report, err := checker.Drain(ctx, checker.DrainOptions{Options: o, Sessions: c.Drain, Connects: c.Connects})
+		if report != nil {
+			_, _ = fmt.Fprint(out, report)
+			err = errors.Join(err, report.Err())
+		}
+		return err
 	}
 	report, err := checker.Run(ctx, o)
 	if report != nil {

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -94,6 +95,7 @@ type services struct {
 type entrance struct {
 	listeners []net.Listener
 	tls       *tls.Config // nil without TLS
+	admission *gateway.Admission
 }
 
 // routes are what answers by path.
@@ -228,17 +230,24 @@ func (s *server) work(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// drain ends what is connected, under a deadline of its own.
+// drain ends what is connected, under a deadline of its own: it lets nobody in
+// any more, tells everybody when to come back, and sees what was begun through.
 func (s *server) drain(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, s.c.Shutdown.Window)
 	defer cancel()
 	why := func(i, n int) (uint16, string) {
-		return ws.CodeGoingAway, fmt.Sprintf("retry-after-ms=%d", 500+comeBack(n)*i/max(n, 1))
+		return ws.CodeGoingAway, fmt.Sprintf("retry-after-ms=%d", s.admission.Return(i, n).Milliseconds())
 	}
 	s.lifecycle.Stopping()
 	closing := make(chan error, 1)
 	go func() { closing <- s.http.Shutdown(ctx) }()
-	s.hub.Close(why)
+	streams := slices.DeleteFunc(s.hub.Close(), func(c hub.Conn) bool {
+		_, socket := c.(*ws.Conn)
+		return socket // which hears its answers first
+	})
+	for i, c := range streams {
+		c.Close(why(i, len(streams)))
+	}
 	err := s.sockets.Shutdown(ctx, why)
 	err = errors.Join(err, s.bots.Close(ctx)) // what their people's going triggered
 	if herr := <-closing; herr != nil {
@@ -249,10 +258,6 @@ func (s *server) drain(ctx context.Context) error {
 	}
 	return nil
 }
-
-// comeBack is over how many milliseconds n connections are asked to return: a
-// thousand a second, so that the one who takes over is not run over.
-func comeBack(n int) int { return min(max(n, 1000), 120_000) }
 
 func (s *server) close() {
 	for _, l := range s.listeners {

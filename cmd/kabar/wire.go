@@ -140,10 +140,11 @@ func (s *server) edges() error {
 		PingEvery: orNever(c.Keepalive.Ping), DeadAfter: orNever(c.Keepalive.Dead),
 		WriteStall: orForever(c.Session.Stall), AbuseAfter: orNever(c.Limit.AbuseAfter), Log: s.log,
 	})
+	s.admission = gateway.NewAdmission(limit(c.Limit.Connects), c.Limit.ConnectsAtOnce)
 	edge := &gateway.Edge{
 		Hub: s.hub, Acked: s.acked, Epoch: s.journal.Epoch(), Origins: origins,
 		Places: &gateway.Places{Most: c.Limit.Connections}, Log: s.log, Lifecycle: s.lifecycle, Resumes: &gateway.Resumes{},
-		Admission: gateway.NewAdmission(limit(c.Limit.Connects), c.Limit.ConnectsAtOnce),
+		Admission: s.admission,
 	}
 	s.routes.http = http.NewServeMux()
 	refused := s.gateways(edge)

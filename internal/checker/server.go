@@ -33,6 +33,7 @@ type server struct {
 	key     string
 	log     *os.File
 	client  *http.Client
+	limits  []string // flags
 
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when cmd has ended
@@ -52,7 +53,7 @@ func newServer(ctx context.Context, o *Options, folder string) (*server, error) 
 		return nil, errors.Join(err, log.Close())
 	}
 	s := &server{
-		o: o, folder: folder, log: log, address: l.Addr().String(), key: "checker-checker-checker-checker-1",
+		o: o, folder: folder, log: log, address: l.Addr().String(), key: "checker-checker-checker-checker-1", limits: []string{"--limits=off"},
 		client: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
 	return s, l.Close()
@@ -63,11 +64,11 @@ func (s *server) url(path string) string { return "http://" + s.address + path }
 // start runs the binary; it does not wait for it to be ready.
 func (s *server) start() error {
 	args := append([]string{
-		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--limits=off", "--admin-key", s.key,
+		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--admin-key", s.key,
 		"--feed-publish=anyone", "--feed-history=1000000", "--session-queue=16KiB", "--keepalive-ping=" + pingEvery.String(),
 		"--outbound-allow=127.0.0.0/8", // where hooks listen
 		"--bot-timeout=30s",            // nothing is to fail by speed
-	}, s.o.Flags...)
+	}, append(s.limits, s.o.Flags...)...)
 	s.cmd = exec.Command(s.o.Binary, args...) //nolint:noctx // it outlives the call; kill and close end it
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "KABAR_") // somebody's own settings
@@ -173,6 +174,23 @@ func (s *server) close() {
 		<-s.exited
 	}
 	_ = s.log.Close()
+}
+
+// memory is the server's resident memory, "?" where it cannot be told.
+func (s *server) memory() string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.cmd.Process.Pid))
+	if err != nil {
+		return "?"
+	}
+	for line := range strings.Lines(string(b)) {
+		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+			var kb int
+			if _, err := fmt.Sscan(rest, &kb); err == nil {
+				return fmt.Sprintf("%d MB", kb/1024)
+			}
+		}
+	}
+	return "?"
 }
 
 // tail is the end of the server's log.

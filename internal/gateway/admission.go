@@ -187,6 +187,22 @@ func (a *Admission) settle(s *schedule, asked time.Time, let bool) {
 	}
 }
 
+// goodbyes is how long the farewell to one of many takes, and more: nobody is to
+// come back before all have gone, and another server is there.
+const goodbyes = 100 * time.Microsecond
+
+// Return is when the i-th of n who are all sent away now is to come back: by the
+// same schedule as who is refused (at a thousand a second, where there is no
+// rate), and if they are few, spread over a second.
+func (a *Admission) Return(i, n int) time.Duration {
+	step := time.Millisecond
+	if a != nil {
+		step = a.step
+	}
+	n = max(n, 1)
+	return firstPlace + goodbyes*time.Duration(n) + max(step, time.Second/time.Duration(n))*time.Duration(i)
+}
+
 func latest(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a

@@ -76,6 +76,31 @@ func TestAdmissionRefusesInWords(t *testing.T) {
 	})
 }
 
+// TestReturn: who is sent away with others comes back at four fifths of the
+// rate, and nobody before all have been sent.
+func TestReturn(t *testing.T) {
+	const n = 15_000
+	for _, c := range []struct {
+		a           *gateway.Admission
+		first, last time.Duration
+	}{
+		{gateway.NewAdmission(account.Limit{N: 1000, Per: time.Second}, 0), 2500 * time.Millisecond, 21250 * time.Millisecond},
+		{gateway.NewAdmission(account.Limit{N: 50, Per: time.Second}, 0), 2500 * time.Millisecond, 377500 * time.Millisecond},
+		{nil, 2500 * time.Millisecond, 17500 * time.Millisecond},
+	} {
+		if got := c.a.Return(0, n); got != c.first {
+			t.Errorf("the first after %v, not %v", got, c.first)
+		}
+		if got := c.a.Return(n, n).Round(time.Millisecond); got != c.last {
+			t.Errorf("the last after %v, not %v", got, c.last)
+		}
+	}
+	var none *gateway.Admission
+	if a, b := none.Return(0, 2), none.Return(1, 2); b-a != time.Second/2 || none.Return(0, 0) < time.Second {
+		t.Errorf("two of them after %v and %v", a, b)
+	}
+}
+
 func TestAdmissionOfRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := gateway.NewAdmission(account.Limit{N: 2, Per: time.Second}, 0)

@@ -284,13 +284,15 @@ func (h *Hub) count(s *Session, n int64) {
 	}
 }
 
-// Close closes every session's connection with what why says for the i-th of n,
-// and refuses new ones.
-func (h *Hub) Close(why func(i, n int) (code uint16, reason string)) {
+// Close refuses new sessions, and returns the connections of those that are
+// there, for the caller to close.
+func (h *Hub) Close() []Conn {
 	all := h.creds.close()
+	conns := make([]Conn, len(all))
 	for i, s := range all {
-		s.Conn.Close(why(i, len(all)))
+		conns[i] = s.Conn
 	}
+	return conns
 }
 
 // Stats is what the hub holds and did so far.

@@ -96,9 +96,8 @@ func TestASessionEndsWithEitherOfTheTwoItRestsOn(t *testing.T) {
 	}
 	ends("login/1")
 	eventually(t, "the end", func() bool { return two.closed == "4001 the login or token has ended" })
-	h.Close(func(_, n int) (uint16, string) { return 1001, strconv.Itoa(n) })
-	if two.closed != "1001 2" {
-		t.Fatalf("of two sessions: %s", two.closed)
+	if left := h.Close(); len(left) != 2 {
+		t.Fatalf("at the end there are %v", left)
 	}
 }
 
@@ -183,7 +182,9 @@ func TestACursorReadsEverythingOnceInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		h.Close(func(int, int) (uint16, string) { return 1001, "" })
+		for _, c := range h.Close() {
+			c.Close(1001, "")
+		}
 		if _, err := d.Next(t.Context()); !errors.Is(err, hub.ErrClosing) {
 			t.Fatal(err)
 		}

@@ -498,6 +498,33 @@ func TestHoldAfterRestart(t *testing.T) {
 	})
 }
 
+// TestStopWhileItTries sees that a try that is under way when the server stops
+// may come to its end, and is not made again; one that hangs holds up nobody.
+func TestStopWhileItTries(t *testing.T) {
+	for slow, tried := range map[time.Duration]string{2 * time.Second: "1 2 ", 10 * time.Second: "1 1 2 "} {
+		synctest.Test(t, func(t *testing.T) {
+			folder := t.TempDir()
+			s := &tries{slow: slow, answer: func(event, int) (webhook.Answer, error) { return status(200) }}
+			w := start(t, folder, webhook.Options{Sender: s})
+			ref, _ := w.create("a")
+			w.set(ref, "http://x")
+			w.emit(ref, 1, 2)
+			time.Sleep(time.Second)
+			began := time.Now()
+			w.stop()
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %v to stop", took)
+			}
+			w = start(t, folder, webhook.Options{Sender: s})
+			time.Sleep(time.Minute)
+			if got := s.data(); got != tried {
+				t.Errorf("tries of %v: %q, want %q", slow, got, tried)
+			}
+			w.stop()
+		})
+	}
+}
+
 // TestDeletedWhileItWaits sees that the end of an instance is the end of its
 // webhook, whatever that waits for.
 func TestDeletedWhileItWaits(t *testing.T) {

@@ -52,6 +52,10 @@ func judge(code int) verdict {
 	return refused // a redirect too: whoever is meant must be named
 }
 
+// stillTakes is how long a try that is under way may still take when its worker
+// ends. One that was broken off is made again, though it may have been taken.
+const stillTakes = 3 * time.Second
+
 // try posts an event once.
 func (w *worker) try(ctx context.Context, m *journal.Message) attempt {
 	if w.signer == nil {
@@ -73,8 +77,9 @@ func (s *Service) post(ctx context.Context, h Webhook, k *signer, m *journal.Mes
 		s.o.Log.Error("an event cannot be written for its webhook", "webhook", h.ID, "error", err)
 		return attempt{words: "the server could not sign it"}
 	}
-	limited, cancel := context.WithTimeout(ctx, s.o.Attempt)
+	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Attempt)
 	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(stillTakes, cancel) })()
 	answer, err := s.o.Sender.Post(limited, r)
 	if err != nil {
 		s.counts.failed.Add(1)

@@ -197,8 +197,11 @@ func (w *worker) deliver(ctx context.Context) error {
 	m := w.head
 	seq := m.Seq(w.topic())
 	a := w.try(ctx, m)
-	if ctx.Err() != nil {
-		return ctx.Err()
+	if err := ctx.Err(); err != nil {
+		if a.verdict == taken {
+			w.pass(seq)
+		}
+		return err
 	}
 	var err error
 	switch a.verdict {

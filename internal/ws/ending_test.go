@@ -414,3 +414,82 @@ func TestCloseIsLast(t *testing.T) {
 		})
 	}
 }
+
+// A server that stops answers what it had begun with before it says goodbye,
+// and begins with nothing else: a peer that goes on talking keeps nobody.
+func TestShutdownAnswersFirst(t *testing.T) {
+	type work struct {
+		c *Conn
+		p string
+	}
+	begun := make(chan work, 100)
+	s := newSite(t, Options{}, with(&funcs{message: func(_ *Turn, c *Conn, _ Kind, p []byte) {
+		c.Acquire()
+		begun <- work{c, string(p)}
+	}}, nil))
+	busy, idle := s.open(), s.open()
+	for _, text := range []string{"one", "two", "three"} {
+		busy.send(fin|opText, text)
+	}
+	var under []work
+	for range 3 {
+		under = append(under, receive(t, begun))
+	}
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), generous)
+		defer cancel()
+		done <- s.Shutdown(ctx, nil)
+	}()
+	idle.wantClose(1001)
+	_ = idle.Close()
+	more := make(chan struct{})
+	go func() {
+		defer close(more)
+		for range 50 {
+			if _, err := busy.Write(clientFrame(fin|opText, []byte("more"))); err != nil {
+				return
+			}
+		}
+	}()
+	<-more
+	for i, w := range under {
+		if w.p != []string{"one", "two", "three"}[i] {
+			t.Fatalf("%q was begun as number %d", w.p, i)
+		}
+		w.c.Send(AppendText(nil, []byte("done "+w.p)))
+		w.c.Release()
+	}
+	for _, text := range []string{"one", "two", "three"} {
+		busy.want(fin|opText, "done "+text)
+	}
+	busy.wantClose(1001)
+	_ = busy.Close()
+	if err := receive(t, done); err != nil {
+		t.Error(err)
+	}
+	if len(begun) > 0 {
+		t.Errorf("%d more were begun", len(begun))
+	}
+}
+
+// Answers that do not come are not waited for to the end: the peer is told.
+func TestShutdownWithoutAnswers(t *testing.T) {
+	begun := make(chan *Conn, 1)
+	s := newSite(t, Options{}, with(&funcs{message: func(_ *Turn, c *Conn, _ Kind, _ []byte) {
+		c.Acquire()
+		begun <- c
+	}}, nil))
+	p := s.open()
+	p.send(fin|opText, "x")
+	c := receive(t, begun)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.Shutdown(ctx, nil) }()
+	p.wantClose(1001)
+	if err := receive(t, done); err != nil && !errors.Is(err, ErrForced) {
+		t.Error(err)
+	}
+	c.Release()
+}

@@ -35,7 +35,8 @@ func (c *Conn) settle(t *Turn) bool {
 	return true
 }
 
-// busy tells whether as much work is under way as may be.
+// busy tells whether as much work is under way as may be. A server that stops
+// begins nothing new.
 func (c *Conn) busy() bool {
-	return c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending
+	return c.srv.quits() || c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending
 }

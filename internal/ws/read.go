@@ -107,7 +107,10 @@ func (c *Conn) mute() {
 // of it is kept, and the connection may be somebody else's already.
 func (c *Conn) consume(t *Turn, b []byte) bool {
 	for {
-		if b = c.feed(t, b); len(b) > 0 && !c.over.Load() {
+		if !c.srv.quits() {
+			b = c.feed(t, b)
+		}
+		if len(b) > 0 && !c.over.Load() {
 			c.half().kept = append([]byte(nil), b...)
 		}
 		if !c.settle(t) {

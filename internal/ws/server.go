@@ -299,10 +299,10 @@ var errHangs = errors.New("some handlers still run")
 // afterForce is how long Shutdown waits for handlers when there is no time left.
 const afterForce = 2 * time.Second
 
-// Shutdown accepts and takes over no more connections, closes each one that is
-// there with what why says for the i-th of n (nil: 1001), and waits until all
-// have gone and all goroutines with them. When ctx ends first, it cuts off what
-// is left.
+// Shutdown accepts and takes over no more connections and reads no more from
+// those that are there, closes each one with what why says for the i-th of n
+// (nil: 1001) once what it said is answered, and waits until all have gone and
+// all goroutines with them. When ctx ends first, it cuts off what is left.
 func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, reason string)) error {
 	s.mu.Lock()
 	first := !s.stopping
@@ -311,14 +311,7 @@ func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, 
 	if first {
 		close(s.quit)
 	}
-	conns := slices.DeleteFunc(s.conns(), (*Conn).silent)
-	for i, c := range conns {
-		code, reason := CodeGoingAway, ""
-		if why != nil {
-			code, reason = why(i, len(conns))
-		}
-		c.Close(code, reason)
-	}
+	s.dismiss(ctx, slices.DeleteFunc(s.conns(), (*Conn).silent), why)
 	gone := make(chan struct{})
 	go func() {
 		s.wg.Wait()
@@ -344,6 +337,47 @@ func (s *Server) Shutdown(ctx context.Context, why func(i, n int) (code uint16, 
 		p.gone()
 	}
 	return err
+}
+
+// The bounds of waiting for answers that are still to be sent: what asks for
+// them is mostly a commit, and the peer has to be told within ctx, too.
+const (
+	answersWithin = 5 * time.Second
+	answersLook   = 5 * time.Millisecond
+)
+
+// dismiss closes connections. One with work under way for it (Acquire) is closed
+// when that is done: who was told no answer would have to ask again.
+func (s *Server) dismiss(ctx context.Context, conns []*Conn, why func(i, n int) (code uint16, reason string)) {
+	within := answersWithin
+	if end, ok := ctx.Deadline(); ok {
+		within = min(within, time.Until(end)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	t := time.NewTicker(answersLook)
+	defer t.Stop()
+	for left := len(conns); left > 0; {
+		late := ctx.Err() != nil
+		for i, c := range conns {
+			if c == nil || !late && c.pending.Load() > 0 {
+				continue
+			}
+			code, reason := CodeGoingAway, ""
+			if why != nil {
+				code, reason = why(i, len(conns))
+			}
+			c.Close(code, reason)
+			conns[i] = nil
+			left--
+		}
+		if left > 0 {
+			select {
+			case <-t.C:
+			case <-ctx.Done():
+			}
+		}
+	}
 }
 
 // force cuts off what is left, and waits for it as long as a handler needs that

@@ -151,6 +151,8 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 		s.refuse(t, bad, f.id)
 		return
 	}
+	c.Acquire() // until it is answered
+	defer c.Release()
 	t.Blocking()
 	if !s.take(s.g.live) {
 		return

@@ -291,7 +291,9 @@ func TestAStreamIsToldWhenToComeBack(t *testing.T) {
 	if first, err := s.block(); first != ": connected\n" || err != nil {
 		t.Fatalf("it begins with %q, %v", first, err)
 	}
-	w.Hub.Close(func(i, n int) (uint16, string) { return ws.CodeGoingAway, fmt.Sprintf("retry-after-ms=%d", 1500+i/n) })
+	for _, c := range w.Hub.Close() {
+		c.Close(ws.CodeGoingAway, "retry-after-ms=1500")
+	}
 	want := "event: close\ndata: {\"code\":1001,\"reason\":\"retry-after-ms=1500\"}\nretry: 1500\n"
 	if last, err := s.block(); last != want || err != nil {
 		t.Fatalf("it ends with %q, %v", last, err)
