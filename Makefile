@@ -5,6 +5,8 @@ VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo un
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KILLS     ?= 30
 SESSIONS  ?= 15000
+SEEDS     ?= 1000
+SIMTIME   ?= 10m
 FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
@@ -22,6 +24,8 @@ test: deps fmt ## Test everything, with the race detector, a real browser and re
 	$(GO) vet ./...
 	@# -count=1: some tests build the programs themselves, which go's cache of results does not see.
 	$(GO) test -race -count=1 -timeout 20m ./...
+	@# Whole servers on machines that do not exist, by the thousand.
+	$(GO) test -count=1 -run 'TestSimulator$$' -timeout 20m ./cmd/kabar -seeds $(SEEDS)
 	@# What things cost in memory is counted without the race detector, which has costs of its own.
 	$(GO) test -count=1 -run 'Alloc|Size|Idle' ./internal/...
 	@# The other way of reading connections (internal/ws/reader.go).
@@ -42,7 +46,8 @@ lint: ## Run the linters of .golangci.yml. The first time they are downloaded an
 	$(GO) run $(LINT) run
 
 .PHONY: soak
-soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message.
+soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message; simulate for SIMTIME (10m).
+	$(GO) test -count=1 -v -run 'TestSimulator$$' -timeout 24h ./cmd/kabar -first 0 -time $(SIMTIME)
 	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
 
 .PHONY: drain

@@ -74,6 +74,8 @@ var mayImport = map[string][]string{
 
 	// The checker stands outside the server: it knows only what travels over the wire.
 	"internal/checker": {},
+	// So does the simulator, whose tests hand it the server (cmd/kabar).
+	"internal/simulator": {},
 	// So does the load, which measures it.
 	"internal/load": {},
 
@@ -111,8 +113,8 @@ type home struct {
 var homes = []home{
 	{"database/sql", []string{"internal/store"},
 		"SQL is written once, behind the core's ports"},
-	{"modernc.org/sqlite", []string{"internal/store", "internal/store/faultdisk"},
-		"which database it is, is the store's secret"},
+	{"modernc.org/sqlite", []string{"internal/store", "internal/store/faultdisk", "internal/simulator"},
+		"which database it is, is the store's secret, and of the disks that tests put below it"},
 	{"github.com/pressly/goose", []string{"internal/store"},
 		"the schema belongs to the store"},
 	{"github.com/alecthomas/kong", []string{"internal/config", "cmd/kabar", "cmd/kabar-checker", "cmd/wsecho"},

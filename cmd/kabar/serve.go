@@ -91,11 +91,12 @@ type services struct {
 	lifecycle *lifecycle.Service
 }
 
-// entrance is where people come in.
+// entrance is where people come in, and the way out.
 type entrance struct {
 	listeners []net.Listener
 	tls       *tls.Config // nil without TLS
 	admission *gateway.Admission
+	dial      func(ctx context.Context, network, address string) (net.Conn, error) // calls other hosts; nil: by TCP
 }
 
 // routes are what answers by path.
@@ -108,8 +109,12 @@ type routes struct {
 // open is the way from the configuration to a server that listens, from below:
 // store, journal, hub, core, gateways. Nothing runs yet. In the demo, an
 // address but the first that is taken is left out.
-func open(ctx context.Context, c *config.Config, demo bool) (s *server, err error) {
-	s = &server{c: c, log: logger(c), demo: demo}
+func open(ctx context.Context, c *config.Config, demo bool) (*server, error) {
+	return (&server{c: c, log: logger(c), demo: demo}).open(ctx)
+}
+
+func (s *server) open(ctx context.Context) (_ *server, err error) {
+	c := s.c
 	defer func() {
 		if err != nil {
 			s.close()
@@ -118,7 +123,7 @@ func open(ctx context.Context, c *config.Config, demo bool) (s *server, err erro
 	if s.tls, err = tlsConfig(c.TLS, s.log); err != nil {
 		return s, err
 	}
-	if s.listeners, err = listen(ctx, c.Listen, demo, s.log); err != nil {
+	if s.listeners, err = listen(ctx, c.Listen, s.demo, s.log); err != nil {
 		return s, err
 	}
 	if s.store, err = store.Open(ctx, store.Options{Folder: c.Data}); err != nil {

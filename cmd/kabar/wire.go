@@ -78,7 +78,7 @@ func (s *server) callers(key []byte) (err error) {
 	for i, text := range c.Outbound.Allow {
 		allow[i] = netip.MustParsePrefix(text) // checked when it was read
 	}
-	s.out = outbound.New(outbound.Options{Allow: allow, UserAgent: "Kabar/" + version})
+	s.out = outbound.New(outbound.Options{Allow: allow, UserAgent: "Kabar/" + version, Dial: s.dial})
 	s.processes, err = process.New(process.Options{
 		Journal: s.journal, Store: s.store.Processes(), Hub: s.hub, Acked: s.acked,
 		Accounts: s.accounts, Chats: s.chats, Instances: s.instances,

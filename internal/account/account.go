@@ -148,12 +148,8 @@ func New(o Options) (*Service, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	h, err := newHasher(o.HashCost, o.HashConcurrency)
-	if err != nil {
-		return nil, err
-	}
 	return &Service{
-		o: o, hasher: h, signer: newSigner(o.Key, o.Now), started: o.Now().Truncate(time.Second),
+		o: o, hasher: newHasher(o.HashCost, o.HashConcurrency), signer: newSigner(o.Key, o.Now), started: o.Now().Truncate(time.Second),
 		waiting: newCodes(), known: newLiveLogins(),
 		passwords:     NewLimiter(o.Limits.WrongPasswords),
 		registrations: NewLimiter(o.Limits.Registrations),

@@ -66,14 +66,23 @@ func checkPassword(p string) error {
 type hasher struct {
 	cost  HashCost
 	slots chan struct{}
-	dummy Hash // what an unknown name is checked against
+	dummy Hash // what an unknown name is checked against, and no password's
 }
 
-func newHasher(cost HashCost, concurrency int) (*hasher, error) {
-	h := &hasher{cost: cost, slots: make(chan struct{}, concurrency)}
-	dummy, err := h.hash(background, rand.Text())
-	h.dummy = dummy
-	return h, err
+func newHasher(cost HashCost, concurrency int) *hasher {
+	return &hasher{cost: cost, slots: make(chan struct{}, concurrency), dummy: cost.write(random(saltLen), random(keyLen))}
+}
+
+func random(n int) []byte {
+	b := make([]byte, n)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// write is the hash with that salt and key.
+func (c HashCost) write(salt, key []byte) Hash {
+	b64 := base64.RawStdEncoding.EncodeToString
+	return Hash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, c.Memory, c.Passes, c.Threads, b64(salt), b64(key)))
 }
 
 func (h *hasher) acquire(ctx context.Context) error {
@@ -93,11 +102,8 @@ func (h *hasher) hash(ctx context.Context, password string) (Hash, error) {
 		return "", err
 	}
 	defer h.release()
-	salt := make([]byte, saltLen)
-	_, _ = rand.Read(salt) // never fails
-	key := argon2.IDKey([]byte(password), salt, h.cost.Passes, h.cost.Memory, h.cost.Threads, keyLen)
-	b64 := base64.RawStdEncoding.EncodeToString
-	return Hash(fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, h.cost.Memory, h.cost.Passes, h.cost.Threads, b64(salt), b64(key))), nil
+	salt := random(saltLen)
+	return h.cost.write(salt, argon2.IDKey([]byte(password), salt, h.cost.Passes, h.cost.Memory, h.cost.Threads, keyLen)), nil
 }
 
 // verify says whether the password is the hash's. No hash is checked like one,

@@ -11,10 +11,7 @@ import (
 )
 
 func TestPasswords(t *testing.T) {
-	h, err := newHasher(HashCost{Memory: 64, Passes: 1, Threads: 2}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := newHasher(HashCost{Memory: 64, Passes: 1, Threads: 2}, 1)
 	hash, err := h.hash(t.Context(), "correct horse")
 	if err != nil {
 		t.Fatal(err)
@@ -22,10 +19,7 @@ func TestPasswords(t *testing.T) {
 	if again, _ := h.hash(t.Context(), "correct horse"); again == hash {
 		t.Fatal("a hash has no salt")
 	}
-	dearer, err := newHasher(HashCost{Memory: 128, Passes: 2, Threads: 1}, 1) // each hash has its own cost
-	if err != nil {
-		t.Fatal(err)
-	}
+	dearer := newHasher(HashCost{Memory: 128, Passes: 2, Threads: 1}, 1) // each hash has its own cost
 	for password, want := range map[string]bool{"correct horse": true, "correct hors": false, "": false} {
 		if ok, err := dearer.verify(t.Context(), password, hash); err != nil || ok != want {
 			t.Errorf("%q: %v, %v", password, ok, err)
@@ -44,10 +38,7 @@ func TestPasswords(t *testing.T) {
 }
 
 func TestABusyHasherLetsTheCallerGo(t *testing.T) {
-	h, err := newHasher(HashCost{Memory: 64, Passes: 1, Threads: 1}, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	h := newHasher(HashCost{Memory: 64, Passes: 1, Threads: 1}, 1)
 	if err := h.acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}

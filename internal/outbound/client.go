@@ -44,6 +44,8 @@ type Options struct {
 
 	// Lookup resolves names; the system's way. A test has another.
 	Lookup func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Dial connects to an address that may be called; TCP. A test has wires of its own.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // The bounds of one try.
@@ -78,6 +80,9 @@ func New(o Options) *Client {
 		}
 	}
 	c := &Client{o: o}
+	if c.o.Dial == nil {
+		c.o.Dial = c.dialer().DialContext
+	}
 	// HTTP/1.1 only: what a connection may cost is easily said.
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
@@ -105,10 +110,9 @@ func (c *Client) dial(ctx context.Context, network, address string) (net.Conn, e
 	if err != nil {
 		return nil, err
 	}
-	d := c.dialer()
 	var errs []error
 	for _, a := range addrs {
-		conn, err := d.DialContext(ctx, network, net.JoinHostPort(a.String(), port))
+		conn, err := c.o.Dial(ctx, network, net.JoinHostPort(a.String(), port))
 		if err == nil {
 			return conn, nil
 		}

@@ -24,7 +24,11 @@ type front struct {
 func (s *Server) Listen(ln net.Listener, accept Acceptor, other func(net.Conn)) error {
 	defer func() { _ = ln.Close() }()
 	f := &front{ln: ln, accept: accept, other: other}
-	if p := s.polling(); p != nil {
+	var p *poller
+	if _, tcp := ln.(*net.TCPListener); tcp {
+		p = s.polling()
+	}
+	if p != nil {
 		switch done, err := p.listen(f); {
 		case s.quits():
 			return nil

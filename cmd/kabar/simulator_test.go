@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/kabar-io/kabar/internal/config"
+	"github.com/kabar-io/kabar/internal/simulator"
+)
+
+var (
+	simSeed  = flag.Uint64("seed", 0, "TestSimulator: run this seed alone")
+	simTries = flag.Int("tries", 1, "TestSimulator: how often to run each seed")
+	simSeeds = flag.Int("seeds", 100, "TestSimulator: how many seeds to run")
+	simFirst = flag.Uint64("first", 1, "TestSimulator: the first of them; 0 is any")
+	simTime  = flag.Duration("time", 0, "TestSimulator: run seeds for so long, instead of a number")
+)
+
+// settings are those of a server whose limits in time and size are small, so
+// that they are met.
+const settings = "serve --limits off --keepalive-ping 2s --keepalive-dead 6s --session-stall 3s --session-queue 4KiB" +
+	" --hub-ring 16KiB --feed-history 60 --shutdown-window 2s --outbound-allow 10.0.0.0/8"
+
+// simulated starts servers that are as for use, on machines that do not exist.
+func simulated(t *testing.T) simulator.Start {
+	t.Helper()
+	var c cli
+	_, err := config.Load(&c, config.Input{Args: strings.Fields(settings), Stdout: io.Discard, Stderr: io.Discard},
+		kong.Name("kabar"), kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(io.Discard, (*io.Writer)(nil)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func(ctx context.Context, m simulator.Machine) (func(context.Context) error, error) {
+		own := c.Serve.Config
+		own.Listen, own.Data = nil, m.Folder
+		s := &server{c: &own, log: slog.New(slog.DiscardHandler)}
+		s.dial = m.Dial
+		if _, err := s.open(ctx); err != nil {
+			return nil, err
+		}
+		s.listeners = []net.Listener{m.Listener}
+		return s.run, nil
+	}
+}
+
+// TestSimulator holds the server to its promises, a seed at a time. One that
+// fails is run again with -seed; what its seed does not decide is how
+// goroutines take turns, and so -tries may be needed.
+func TestSimulator(t *testing.T) {
+	start := simulated(t)
+	template := simulator.NewTemplate(t, start)
+	first, n := *simFirst, *simSeeds
+	switch {
+	case *simSeed != 0:
+		first, n = *simSeed, 1
+	case first == 0:
+		first = uint64(time.Now().UnixMilli()) * 1000
+	}
+	began := time.Now()
+	for done := 0; *simTime > 0 && time.Since(began) < *simTime || done < n && *simTime == 0; {
+		some := min(100, n-done)
+		if *simTime > 0 {
+			some = 100
+		}
+		t.Run(fmt.Sprint("from ", first), func(t *testing.T) {
+			for i := range some {
+				seed := first + uint64(i)
+				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+					t.Parallel()
+					for range *simTries {
+						simulator.Run(t, template, start, seed)
+					}
+				})
+			}
+		})
+		done, first = done+some, first+uint64(some)
+		t.Logf("%d seeds in %v", done, time.Since(began).Round(time.Millisecond))
+	}
+}

@@ -1,0 +1,247 @@
+package simulator
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"sync"
+
+	sqlite3 "modernc.org/sqlite/lib"
+)
+
+// Image is what a disk holds when nothing is running: its databases by name.
+type Image map[string][]byte
+
+// Disk is a machine's disk. What is written is seen at once, and is there for
+// good when it is synced: of the rest, a power cut keeps some sectors and loses
+// others, in no order. Which files exist is there for good at once.
+type Disk struct {
+	// static
+	cut    func() // called in the middle of the operation at which the power goes
+	random *rand.Rand
+
+	mu         sync.Mutex
+	files      map[string]*content // guarded by mu
+	dead       Image               // guarded by mu: what the power cut left, nil before it
+	left       int                 // guarded by mu: operations until the power goes; 0 is never
+	trouble    int32               // guarded by mu: SQLite's code for what writing and syncing comes to, 0 for well
+	operations int                 // guarded by mu: so far
+}
+
+// content is a file.
+type content struct {
+	now, safe []byte
+	writes    []write // since the last sync
+}
+
+// write is one write, or a new length where data is nil.
+type write struct {
+	at   int64
+	data []byte
+}
+
+// sector is how much the disk writes at once.
+const sector = 512
+
+func newDisk(i Image, random *rand.Rand) *Disk {
+	d := &Disk{files: map[string]*content{}, random: random}
+	for name, b := range i {
+		d.files[name] = &content{now: bytes.Clone(b), safe: bytes.Clone(b)}
+	}
+	return d
+}
+
+func (w write) apply(b []byte) []byte {
+	if w.data == nil {
+		if int64(len(b)) > w.at {
+			return b[:w.at]
+		}
+		return append(b, make([]byte, w.at-int64(len(b)))...)
+	}
+	if end := w.at + int64(len(w.data)); end > int64(len(b)) {
+		b = append(b, make([]byte, end-int64(len(b)))...)
+	}
+	copy(b[w.at:], w.data)
+	return b
+}
+
+// begin counts an operation; false where there is no power any more.
+func (d *Disk) begin() bool {
+	d.mu.Lock()
+	d.operations++
+	now := d.left == 1 && d.dead == nil
+	if d.left > 0 {
+		d.left--
+	}
+	d.mu.Unlock()
+	if now {
+		d.cut()
+	}
+	d.mu.Lock()
+	if d.dead != nil {
+		d.mu.Unlock()
+		return false
+	}
+	return true
+}
+
+func (d *Disk) gone() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dead != nil
+}
+
+func (d *Disk) create(name string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[name] == nil {
+		d.files[name] = &content{}
+	}
+}
+
+func (d *Disk) remove(name string) bool {
+	if !d.begin() {
+		return false
+	}
+	defer d.mu.Unlock()
+	delete(d.files, name)
+	return true
+}
+
+func (d *Disk) read(name string, p []byte, at int64) int32 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead != nil {
+		return sqlite3.SQLITE_IOERR_READ
+	}
+	f := d.file(name)
+	n := 0
+	if at < int64(len(f.now)) {
+		n = copy(p, f.now[at:])
+	}
+	if n < len(p) {
+		clear(p[n:])
+		return sqlite3.SQLITE_IOERR_SHORT_READ
+	}
+	return sqlite3.SQLITE_OK
+}
+
+// file is a file that is open; one that was removed since is nobody's else.
+func (d *Disk) file(name string) *content {
+	f := d.files[name]
+	if f == nil {
+		f = &content{}
+		d.files[name] = f
+	}
+	return f
+}
+
+func (d *Disk) write(name string, p []byte, at int64) int32 {
+	if !d.begin() {
+		return sqlite3.SQLITE_IOERR_WRITE
+	}
+	defer d.mu.Unlock()
+	if d.trouble != 0 {
+		return d.trouble
+	}
+	d.file(name).add(write{at, bytes.Clone(p)})
+	return sqlite3.SQLITE_OK
+}
+
+func (d *Disk) truncate(name string, size int64) int32 {
+	if !d.begin() {
+		return sqlite3.SQLITE_IOERR_TRUNCATE
+	}
+	defer d.mu.Unlock()
+	d.file(name).add(write{at: size})
+	return sqlite3.SQLITE_OK
+}
+
+func (f *content) add(w write) {
+	f.now = w.apply(f.now)
+	f.writes = append(f.writes, w)
+}
+
+func (d *Disk) sync(name string) int32 {
+	if !d.begin() {
+		return sqlite3.SQLITE_IOERR_FSYNC
+	}
+	defer d.mu.Unlock()
+	if d.trouble != 0 {
+		return sqlite3.SQLITE_IOERR_FSYNC
+	}
+	f := d.file(name)
+	for _, w := range f.writes {
+		f.safe = w.apply(f.safe)
+	}
+	f.writes = nil
+	return sqlite3.SQLITE_OK
+}
+
+func (d *Disk) size(name string) int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return int64(len(d.file(name).now))
+}
+
+// image is what is on the disk, of a machine that was shut down in peace.
+func (d *Disk) image() Image {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	i := Image{}
+	for name, f := range d.files {
+		i[name] = bytes.Clone(f.now)
+	}
+	return i
+}
+
+// lose ends the disk: from now on every operation fails. It returns what is
+// left, the same whenever it is called again.
+func (d *Disk) lose() Image {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.dead != nil {
+		return d.dead
+	}
+	d.dead = Image{}
+	kept := [...]float64{0, 0.5, 0.95, 1}[d.random.IntN(4)] // nothing, some, nearly all, as a killed process leaves it
+	for name, f := range d.files {
+		b := bytes.Clone(f.safe)
+		for _, w := range f.writes {
+			b = w.partly(b, kept, d.random)
+		}
+		d.dead[name] = b
+	}
+	return d.dead
+}
+
+// partly applies that share of a write's sectors.
+func (w write) partly(b []byte, kept float64, random *rand.Rand) []byte {
+	if w.data == nil {
+		if random.Float64() < kept {
+			b = w.apply(b)
+		}
+		return b
+	}
+	for from := 0; from < len(w.data); {
+		to := min(len(w.data), from+sector-int((w.at+int64(from))%sector))
+		if random.Float64() < kept {
+			b = write{w.at + int64(from), w.data[from:to]}.apply(b)
+		}
+		from = to
+	}
+	return b
+}
+
+// cutAfter lets the power go at the n-th operation from now; 0 is never.
+func (d *Disk) cutAfter(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.left = n
+}
+
+// fail lets writing and syncing fail with a code of SQLite's; 0 ends it.
+func (d *Disk) fail(code int32) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.trouble = code
+}

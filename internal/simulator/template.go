@@ -1,0 +1,145 @@
+package simulator
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Template is a data folder to begin with, and who is in it: making accounts
+// takes longer than a whole run.
+type Template struct {
+	image Image
+	keys  map[string][]byte // the folder's other files
+	cast  cast
+}
+
+// cast is who takes part.
+type cast struct {
+	admin  []string // the header of the administrator
+	token  string   // the instance's
+	people [2]person
+}
+
+// person is an account, and a friend of the other.
+type person struct {
+	id     uint64
+	name   string
+	logins []login
+}
+
+// login is one of a person's: for speaking, listening or comparing.
+type login struct {
+	token  string
+	socket string // relay's id
+}
+
+// instanceName is the one that has events.
+const instanceName = "sim"
+
+// logins is how many each person has.
+const logins = 6
+
+// NewTemplate lets a server make the accounts that the runs use.
+func NewTemplate(t *testing.T, start Start) *Template {
+	t.Helper()
+	base := folder(t)
+	made := &Template{keys: map[string][]byte{}}
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, made, start, 0, base)
+		w.trace.began = time.Now()
+		close(w.quiet)
+		done := make(chan Image)
+		go func() {
+			i, _ := w.live(nil, w.party("template").random)
+			done <- i
+		}()
+		w.party("director").direct(&made.cast, filepath.Join(base, "life1"))
+		close(w.over)
+		made.image = <-done
+		for _, name := range []string{"signing.key", "admin.key", "webhook.secret"} {
+			if b, err := os.ReadFile(filepath.Join(base, "life1", name)); err == nil { //nolint:gosec // our own
+				made.keys[name] = b
+			}
+		}
+	})
+	if t.Failed() {
+		t.FailNow()
+	}
+	return made
+}
+
+// unpack makes a data folder.
+func (m *Template) unpack(at string, i Image) error {
+	if err := os.Mkdir(at, 0o700); err != nil {
+		return err
+	}
+	for name, b := range m.keys {
+		if err := os.WriteFile(filepath.Join(at, name), b, 0o600); err != nil {
+			return err
+		}
+	}
+	return lay(at, i)
+}
+
+const password = "a long enough password"
+
+// direct makes everything.
+func (p *party) direct(c *cast, folder string) {
+	var err error
+	for range 100 {
+		if err = p.call("GET", "/readyz", nil, nil, nil); err == nil {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if err != nil {
+		p.w.fail(other, "the server does not become ready: %v", err)
+		return
+	}
+	key, err := os.ReadFile(filepath.Join(folder, "admin.key")) //nolint:gosec // our own
+	if err != nil {
+		p.w.t.Error(err)
+		return
+	}
+	c.admin = []string{"apikey", strings.TrimSpace(string(key))}
+	var made struct{ Auth struct{ Token string } }
+	p.insist("POST", "/instance/create", c.admin, map[string]string{"instanceName": instanceName}, &made)
+	c.token = made.Auth.Token
+	for i := range c.people {
+		p.account(&c.people[i], fmt.Sprintf("person%d", i))
+	}
+	a, b := &c.people[0], &c.people[1]
+	p.insist("POST", "/api/friends/request", bearer(a.logins[0].token), map[string]uint64{"friend_id": b.id}, nil)
+	p.insist("POST", "/api/friends/accept", bearer(b.logins[0].token), map[string]uint64{"friend_id": a.id}, nil)
+	time.Sleep(5 * time.Second) // until what is known of them is saved
+}
+
+func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
+
+func (p *party) account(who *person, name string) {
+	who.name = name
+	p.insist("POST", "/api/register", nil, map[string]string{"email": name + "@example.com", "username": name, "password": password}, nil)
+	for range logins {
+		var in struct{ Data struct{ Token string } }
+		p.insist("POST", "/api/login", nil, map[string]string{"email": name + "@example.com", "password": password}, &in)
+		l := login{token: in.Data.Token}
+		var begin struct {
+			Data struct{ Socket struct{ ID string } }
+		}
+		p.insist("GET", "/x/auth/isUser", bearer(l.token), nil, &begin)
+		l.socket = begin.Data.Socket.ID
+		who.logins = append(who.logins, l)
+	}
+	var me struct {
+		Data struct {
+			ID uint64 `json:"Id"`
+		}
+	}
+	p.insist("GET", "/api/user", bearer(who.logins[0].token), nil, &me)
+	who.id = me.Data.ID
+}
