@@ -15,7 +15,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if args := os.Getenv(asServer); args != "" {
+		os.Exit(run(context.Background(), strings.Split(args, "\n"), nil, os.Stdout, os.Stderr))
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func TestWhatIsWrongIsSaid(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")

@@ -187,11 +187,13 @@ func (w *world) are(all []said, want []string) {
 
 func TestNothingIsSaidOrKeptWithoutTheInstance(t *testing.T) {
 	w := start(t, t.TempDir(), 0)
+	w.eventually("that there is none is seen", func() bool { return !w.Wants() })
 	w.come("user/7", "feed")
 	w.leave("user/7")
 	w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1000, Opened: time.Now()})
 	w.stop()
 	w = start(t, w.folder, 0)
+	w.eventually("that there is none is seen", func() bool { return !w.Wants() })
 	if n := w.journal.Stats(); w.Wants() || n.Changes != 0 || w.Stats().Said != 0 {
 		t.Errorf("%+v %+v", n, w.Stats())
 	}

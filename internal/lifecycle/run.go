@@ -95,6 +95,7 @@ func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
 	of, err := s.o.Instances.Get(ctx, instance.ByName(s.o.Instance))
 	switch {
 	case errors.Is(err, instance.ErrNotFound):
+		s.off()
 		return nil
 	case err != nil:
 		return err
@@ -113,9 +114,11 @@ func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
 		}
 	}
 	s.mu.Lock()
+	for topic := range s.news { // they are back already
+		delete(missing, topic)
+	}
 	s.missing = missing
 	s.mu.Unlock()
-	s.on.Store(true)
 	s.o.Each(func(topic string) { s.Occupied(topic, true) })
 	gone.Reset(s.o.Return + time.Duration(len(missing))*time.Millisecond)
 	return nil
@@ -136,11 +139,14 @@ func (s *Service) giveUp() {
 	s.signal()
 }
 
-// off forgets everything: the instance is gone.
+// off forgets everything: there is no such instance, unless one was made since.
 func (s *Service) off() {
-	s.on.Store(false)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.look {
+		return
+	}
+	s.on.Store(false)
 	s.news, s.missing, s.closed = map[string]state{}, map[string]struct{}{}, nil
 }
 

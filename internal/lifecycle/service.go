@@ -44,11 +44,11 @@ type Service struct {
 	o    Options
 	wake chan struct{} // one place: there is something to do
 
-	on    atomic.Bool // there is the instance
+	on    atomic.Bool // there is the instance, or may be: Run has not looked yet
 	stats stats
 
 	mu       sync.Mutex
-	look     bool                // guarded by mu: the instance was made, or may be there
+	look     bool                // guarded by mu: whether there is the instance is to be found out
 	stopping bool                // guarded by mu: who goes now may be back at the next start
 	news     map[string]state    // guarded by mu: the newest of each subject, not said yet
 	closed   []Closed            // guarded by mu: not said yet
@@ -78,16 +78,19 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Service{o: o, wake: make(chan struct{}, 1), look: o.Instance != "", news: map[string]state{}, missing: map[string]struct{}{}}, nil
+	s := &Service{o: o, wake: make(chan struct{}, 1), look: true, news: map[string]state{}, missing: map[string]struct{}{}}
+	s.on.Store(o.Instance != "")
+	return s, nil
 }
 
 // Made takes that an instance was made: it may be the one. It does not wait.
 func (s *Service) Made(name string) {
-	if name != s.o.Instance {
+	if name != s.o.Instance || name == "" {
 		return
 	}
 	s.mu.Lock()
 	s.look = true
+	s.on.Store(true)
 	s.mu.Unlock()
 	s.signal()
 }
@@ -103,13 +106,12 @@ func (s *Service) Occupied(topic string, here bool) {
 		now.at, now.reason = now.at.Add(-s.o.Settle), Left
 	}
 	s.mu.Lock()
-	if s.stopping {
-		s.mu.Unlock()
+	defer s.mu.Unlock()
+	if was, known := s.news[topic]; s.stopping || known && was.here == here {
 		return
 	}
 	delete(s.missing, topic)
 	s.news[topic] = now
-	s.mu.Unlock()
 	s.signal()
 }
 
