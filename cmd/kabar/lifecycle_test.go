@@ -54,7 +54,7 @@ func (p *mortal) start(flags ...string) {
 		p.t.Fatal(err)
 	}
 	args := append([]string{"serve", "--listen", p.addr, "--data", p.data, "--log-level", "warn", "--outbound-allow", "127.0.0.0/8"}, flags...)
-	cmd := exec.CommandContext(context.Background(), self) //nolint:gosec // the test's own binary
+	cmd := exec.CommandContext(context.Background(), self)
 	cmd.Env = append(os.Environ(), asServer+"="+strings.Join(args, "\n"))
 	log := &bytes.Buffer{}
 	cmd.Stdout, cmd.Stderr = io.Discard, log

@@ -17,7 +17,7 @@ import (
 
 func TestMain(m *testing.M) {
 	if args := os.Getenv(asServer); args != "" {
-		os.Exit(run(context.Background(), strings.Split(args, "\n"), nil, os.Stdout, os.Stderr))
+		os.Exit(run(context.Background(), strings.Split(args, "\n"), nil, os.Stdout, os.Stderr)) //nolint:forbidigo // it is main here
 	}
 	goleak.VerifyTestMain(m)
 }
