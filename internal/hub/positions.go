@@ -9,9 +9,13 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
-// saveEvery is how long an acknowledged position may be in memory only. One
-// that is lost with the process makes its owner hear a little again.
-const saveEvery = time.Second
+// saveEvery is how long an acknowledged position may be in memory only, and
+// saveMost how many are saved at once: where more move, they take their turns.
+// One that is lost with the process makes its owner hear a little again.
+const (
+	saveEvery = time.Second
+	saveMost  = 2000
+)
 
 // Collector takes acknowledged positions and keeps the newest of each owner,
 // in one change a second for all.
@@ -79,21 +83,31 @@ func (c *Collector) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			c.save(context.WithoutCancel(ctx))
+			c.save(context.WithoutCancel(ctx), 0)
 			return nil
 		case <-tick.C:
-			c.save(ctx)
+			c.save(ctx, saveMost)
 		}
 	}
 }
 
-func (c *Collector) save(ctx context.Context) {
+// save saves some of what is to be saved, at most most; 0 is all.
+func (c *Collector) save(ctx context.Context, most int) {
 	c.mu.Lock()
 	if len(c.acked) == 0 {
 		c.mu.Unlock()
 		return
 	}
 	c.saving, c.acked = c.acked, map[string]Acked{}
+	if most > 0 {
+		for owner, a := range c.saving {
+			if len(c.saving) <= most {
+				break
+			}
+			delete(c.saving, owner)
+			c.acked[owner] = a
+		}
+	}
 	all := make([]Acked, 0, len(c.saving))
 	for _, a := range c.saving {
 		all = append(all, a)

@@ -58,6 +58,7 @@ const (
 	isFinal               // our side of the stream has ended
 	isArmed               // the poller is asked to say when there is room
 	isNew                 // no whole request came yet
+	isOwed                // something was sent since the last ping, which the peer is to prove to have
 )
 
 // ending is how and when a connection ends.

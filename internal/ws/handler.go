@@ -45,6 +45,7 @@ type Handler interface {
 type Limits struct {
 	MaxMessage int     // bytes of a message; over it 1009, by the length claimed
 	Queue      int     // bytes that may wait to be sent; over it Send refuses
+	Prove      bool    // what is sent is followed by a ping soon (Options.ProveAfter), whose pong proves that the peer has it
 	Pending    int     // Acquired and not Released; at it reading pauses
 	Burst      int     // frames of any kind that may come at once; 0 switches the rate off
 	Rate       float64 // and then so many a second: reading slows down to it, and after Options.AbuseAfter ends with 4029

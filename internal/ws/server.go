@@ -26,12 +26,13 @@ const (
 	Goroutine Reader = "goroutine"
 )
 
-// Options of a Server. A zero is the default; a negative PingEvery, DeadAfter or
-// AbuseAfter is off.
+// Options of a Server. A zero is the default; a negative PingEvery, ProveAfter,
+// DeadAfter or AbuseAfter is off.
 type Options struct {
 	Reader           Reader        // Epoll
 	Silent           int           // how many connections of one address (IPv6: of one /64) may be there without a request; 0 is any number
 	PingEvery        time.Duration // 25 s
+	ProveAfter       time.Duration // 1 s after something was sent on a connection with Limits.Prove, a ping follows it; off without PingEvery
 	DeadAfter        time.Duration // 60 s without a byte from the peer, while we read: 1006
 	WriteStall       time.Duration // 30 s with something to send and no byte taken: StallCode
 	AbuseAfter       time.Duration // 10 s ahead of Limits.Rate without a break: 4029
@@ -48,6 +49,10 @@ func (o *Options) fill() {
 		}
 	}
 	set(&o.PingEvery, 25*time.Second, true)
+	set(&o.ProveAfter, time.Second, true)
+	if o.PingEvery < 0 {
+		o.ProveAfter = -1
+	}
 	set(&o.DeadAfter, 60*time.Second, true)
 	set(&o.AbuseAfter, 10*time.Second, true)
 	set(&o.WriteStall, 30*time.Second, false)
@@ -180,7 +185,7 @@ func (c *Conn) open(answer []byte, h Handler, lim *Limits) {
 	c.mu.Lock()
 	c.h, c.lim = h, lim
 	c.flags |= isOpen
-	todo := c.answer(append(answer, c.back.buf...), len(answer))
+	todo := c.answer(append(answer, c.back.buf...), len(answer)) | c.reckon()
 	c.mu.Unlock()
 	c.do(todo)
 }

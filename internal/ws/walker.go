@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// tick is how often the walker looks: an eighth of the shortest time it keeps.
+// tick is how often the walker looks: an eighth of the shortest time it keeps,
+// and often enough for what is to be proved.
 func (o *Options) tick() time.Duration {
 	shortest := 8 * time.Second
 	for _, d := range []time.Duration{o.PingEvery, o.DeadAfter, o.WriteStall, o.CloseTimeout, o.HandshakeTimeout} {
@@ -13,7 +14,11 @@ func (o *Options) tick() time.Duration {
 			shortest = min(shortest, d)
 		}
 	}
-	return max(shortest/8, 5*time.Millisecond)
+	shortest /= 8
+	if o.ProveAfter > 0 {
+		shortest = min(shortest, o.ProveAfter)
+	}
+	return max(shortest, 5*time.Millisecond)
 }
 
 // walk is the only goroutine that keeps time: at each tick it pings its part of
@@ -31,6 +36,7 @@ func (s *Server) walk(done chan<- struct{}) {
 	}
 	var turn, list []*Conn
 	var buf []byte
+	var proved int64
 	for i := parts - 1; ; i = (i + parts - 1) % parts { // backwards: who came first to a new server is pinged last
 		select {
 		case <-s.stop:
@@ -48,6 +54,14 @@ func (s *Server) walk(done chan<- struct{}) {
 			}
 		}
 		clear(turn)
+		if after := s.opt.ProveAfter; after > 0 && now-proved >= int64(after) {
+			proved = now
+			for _, c := range list {
+				if c.owed() {
+					buf = c.ping(buf[:0])
+				}
+			}
+		}
 		list = slices.DeleteFunc(list, func(c *Conn) bool { return !c.due(now) })
 	}
 }
@@ -124,7 +138,7 @@ func (c *Conn) due(now int64) bool {
 	case silence > 0 && silence > c.srv.opt.DeadAfter:
 		c.kill()
 	}
-	if c.back != nil || c.end != nil || silence > max(c.srv.opt.PingEvery, 0) {
+	if c.back != nil || c.end != nil || c.flags&isOwed != 0 || silence > max(c.srv.opt.PingEvery, 0) {
 		return true
 	}
 	c.flags &^= isWatched

@@ -99,6 +99,7 @@ func (c *Conn) Send(frames ...[]byte) bool {
 	} else {
 		todo = c.putAll(frames, total)
 	}
+	todo |= c.owe()
 	c.mu.Unlock()
 	c.do(todo)
 	return true

@@ -42,6 +42,7 @@ type door struct {
 func knocking(tb testing.TB, f func(d *door)) {
 	tb.Helper()
 	w, d := &world{}, &door{}
+	ready := make(chan struct{})
 	d.Server = transcript.Start(tb, transcript.Options{Places: 2000, Build: func(c *transcript.Core) (transcript.Routes, error) {
 		routes, err := w.build(c)
 		d.routes = routes
@@ -50,6 +51,7 @@ func knocking(tb testing.TB, f func(d *door)) {
 			routes.Sockets[path] = in.Guard(accept, func(err error) gateway.Body { return gateway.JSON(err.Error()) })
 		}
 		routes.Sockets["/door"] = func(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws.Refusal) {
+			<-ready
 			d.r, d.c = r, c
 			f(d)
 			return nil, nil, &ws.Refusal{Status: http.StatusForbidden}
@@ -57,6 +59,7 @@ func knocking(tb testing.TB, f func(d *door)) {
 		return routes, err
 	}})
 	d.people(tb, w)
+	close(ready)
 	nc, err := new(net.Dialer).DialContext(tb.Context(), "tcp", strings.TrimPrefix(d.URL, "http://"))
 	if err != nil {
 		tb.Fatal(err)

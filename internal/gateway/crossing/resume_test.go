@@ -18,6 +18,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // TestResume plays each way back of each gateway with each thing that can come
@@ -141,4 +142,33 @@ func (w *world) emits(ctx context.Context, _ *transcript.Scene, rest string) err
 		}
 	}
 	return nil
+}
+
+// TestProved plays what is confirmed by the ping that follows what was sent,
+// on a server whose other pings do not come.
+func TestProved(t *testing.T) {
+	w := &world{}
+	transcript.Run(t, "testdata/proved.txt", transcript.Options{
+		Build: w.build, Sockets: ws.Options{PingEvery: time.Hour, ProveAfter: 10 * time.Millisecond},
+		Words: map[string]transcript.Word{
+			"people": people, "code": code, "ticket": ticket, "says": says, "instances": w.shops, "emit": w.emits, "proved": proved,
+		},
+		Values: map[string]string{"key": "key", "roomid": "room"},
+	})
+}
+
+// proved is "proved login/1 3": it waits until that is acknowledged.
+func proved(ctx context.Context, s *transcript.Scene, rest string) error {
+	owner, number, _ := strings.Cut(rest, " ")
+	for {
+		seq, _, err := s.Acked.Position(ctx, owner)
+		if err != nil || strconv.FormatUint(seq, 10) == number {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s has acknowledged %d", owner, seq)
+		case <-time.After(time.Millisecond):
+		}
+	}
 }

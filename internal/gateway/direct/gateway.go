@@ -40,6 +40,7 @@ type Gateway struct {
 
 // New makes the gateway.
 func New(o Options) *Gateway {
+	o.Limits.Prove = true
 	return &Gateway{o: o, logins: gateway.Logins{Accounts: o.Accounts}}
 }
 

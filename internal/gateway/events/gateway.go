@@ -34,7 +34,8 @@ type Options struct {
 
 // Gateway is the dialect.
 type Gateway struct {
-	o       Options // static
+	o       Options   // static
+	proving ws.Limits // static: of consumers, whose pongs move a position
 	ignored atomic.Int64
 }
 
@@ -46,7 +47,9 @@ func New(o Options) *Gateway {
 	if o.Stall <= 0 {
 		o.Stall = 30 * time.Second
 	}
-	return &Gateway{o: o}
+	g := &Gateway{o: o, proving: o.Limits}
+	g.proving.Prove = true
+	return g
 }
 
 // Refused is how many frames of subscribers were ignored.

@@ -189,6 +189,9 @@ func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws
 	if err != nil {
 		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
 	}
+	if s.owner != "" {
+		return s, &g.proving, nil
+	}
 	return s, &g.o.Limits, nil
 }
 

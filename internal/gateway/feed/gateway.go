@@ -45,6 +45,7 @@ type Gateway struct {
 	logins    gateway.Logins
 	formats   formats
 	parts     gateway.Parts // of the page
+	proving   ws.Limits     // of who comes back to what their pongs acknowledged
 	nameHolds time.Duration // how long the answer holds that a name is nobody else's
 
 	refused atomic.Int64
@@ -52,10 +53,12 @@ type Gateway struct {
 
 // New makes the gateway.
 func New(o Options) *Gateway {
-	return &Gateway{
+	g := &Gateway{
 		o: o, logins: gateway.Logins{Accounts: o.Accounts, Mark: "/feed"}, // the login's own position is its inbox's
-		formats: newFormats(o.Edge.Epoch), parts: parts(o), nameHolds: 30 * time.Second,
+		formats: newFormats(o.Edge.Epoch), parts: parts(o), nameHolds: 30 * time.Second, proving: o.Limits,
 	}
+	g.proving.Prove = true
+	return g
 }
 
 // Refused is how many frames were dropped.

@@ -25,6 +25,7 @@ type socket struct {
 	guest *guest   // who goes by a name of their own choice; nil for an account under its own, or no name
 	lines uint32   // owned by the reading side: text frames that came
 	acks  bool     // static
+	comes bool     // static: back to what it acknowledged
 }
 
 // guest is somebody under a name of their own choice.
@@ -38,6 +39,9 @@ func (g *Gateway) Accept(r *ws.Request, c *ws.Conn) (ws.Handler, *ws.Limits, *ws
 	s, err := g.connect(r, c)
 	if err != nil {
 		return nil, nil, gateway.Refuse(r, err, g.Refusal(err))
+	}
+	if s.comes {
+		return s, &g.proving, nil
 	}
 	return s, &g.o.Limits, nil
 }
@@ -66,7 +70,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if q.epoch {
 		f.Epoch = g.o.Edge.Epoch
 	}
-	s := &socket{g: g, acks: q.acks}
+	s := &socket{g: g, acks: q.acks, comes: q.after == "last"}
 	s.LogIn(&g.logins, l)
 	s.Session = hub.Session{
 		Format: g.formats[f], Topic: chat.FeedTopic,

@@ -39,8 +39,8 @@
 //	epoch=1                seq and epoch in every frame that has a position; after= implies it
 //	close_reason=1         a refusal as a close code and a sentence
 //
-// The server pings every 25 s with a position; the pong acknowledges everything
-// up to it.
+// The server pings with a position, every 25 s and about a second after it sent
+// something; the pong acknowledges everything up to it.
 //
 // # Client frames: {"type":<string>,"identifier":"kirimin",…}, at most 64 KiB
 //

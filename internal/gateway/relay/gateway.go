@@ -57,6 +57,7 @@ func New(o Options) *Gateway {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	o.Limits.Prove = true
 	return &Gateway{
 		o: o, logins: gateway.Logins{Accounts: o.Accounts, Mark: ownerMark},
 		rate: account.NewLimiter(o.HTTPRate), calls: newCalls(), boots: newTurns(),

@@ -189,6 +189,9 @@ func newCore(t testing.TB, o Options) (c *Core, err error) {
 		return nil, err
 	}
 	o.Hub.Log, o.Sockets.Log = log, log
+	if o.Sockets.ProveAfter == 0 {
+		o.Sockets.ProveAfter = -1 // it would come when it likes
+	}
 	o.Hub.Occupied = func(topic string, here bool) { c.Chats.Occupied(topic, here) }
 	c.Hub = hub.New(c.Journal, o.Hub)
 	c.Acked = hub.NewCollector(c.Store, c.Journal, log)
