@@ -224,7 +224,7 @@ func (s *server) serve(l net.Listener) error {
 // work is what goes on beside the connections: telling friends who is here,
 // processes that events trigger, webhooks, lifecycle events.
 func (s *server) work(ctx context.Context) error {
-	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run}
+	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run, s.watch}
 	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, run := range parts {

@@ -37,6 +37,9 @@ type Options struct {
 	MetricsPublic bool
 	Version       string
 	Refused       map[string]func() int64 // frames that were not carried out, by gateway
+
+	Parts []func() Part          // what has to work beside the log, for /readyz
+	Free  func() (uint64, error) // bytes that the disk has left; nil: unknown
 }
 
 // API is the routes.

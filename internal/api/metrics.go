@@ -56,6 +56,12 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 	count("journal_repeated_total", "Changes whose key was known, and that did nothing.", j.Repeated)
 	count("journal_failures_total", "Transactions that could not be stored.", j.Failures)
 
+	if o.Free != nil {
+		if n, err := o.Free(); err == nil {
+			put(prometheus.GaugeValue, "data_free_bytes", "Bytes that the disk has left for the data folder.", float64(n))
+		}
+	}
+
 	h := o.Hub.Stats()
 	put(prometheus.GaugeValue, "hub_sessions", "Sessions connected now.", float64(h.Sessions))
 	count("hub_deliveries_total", "Messages handed to live sessions.", uint64(h.Deliveries))

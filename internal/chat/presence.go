@@ -8,6 +8,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // KindPresence is told to somebody's friends, and kept nowhere: they came
@@ -139,7 +140,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		news, sights := s.online.take()
 		for user, here := range news {
-			if err := s.tellFriends(ctx, Presence{user, here}); err != nil && ctx.Err() == nil {
+			if err := s.tellFriends(ctx, Presence{user, here}); err != nil && ctx.Err() == nil && status.Of(err).Code != status.Unavailable {
 				s.o.Log.Error("friends could not be told who is online", "user", user, "error", err)
 			}
 		}

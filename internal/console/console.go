@@ -88,7 +88,7 @@ func (c *Console) me(w http.ResponseWriter, r *http.Request) error {
 				return err
 			}
 			out.User = &user{u.ID, u.Handle, u.Display, u.Email, groups}
-		case status.Of(err).Code == status.Internal:
+		case status.Of(err).Code == status.Internal, status.Of(err).Code == status.Unavailable:
 			return err
 		}
 	}

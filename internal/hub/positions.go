@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // saveEvery is how long an acknowledged position may be in memory only, and
@@ -114,7 +115,7 @@ func (c *Collector) save(ctx context.Context, most int) {
 	}
 	c.mu.Unlock()
 	_, err := c.journal.Do(c.change(all)).Wait(ctx)
-	if err != nil && ctx.Err() == nil {
+	if err != nil && ctx.Err() == nil && status.Of(err).Code != status.Unavailable { // what cannot be stored the journal says, once
 		c.log.Warn("acknowledged positions could not be saved; this is tried again", "error", err)
 	}
 	c.mu.Lock()

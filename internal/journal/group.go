@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"time"
-
-	"github.com/kabar-io/kabar/internal/status"
 )
 
 // group is one transaction: the changes that waited while the one before it
@@ -69,6 +67,9 @@ func (g *group) run() (derived *Derived, err error) {
 			err = errors.Join(err, g.batch.Abort())
 		}
 	}()
+	if err := g.j.verify(g.batch); err != nil {
+		return nil, err
+	}
 	if err := g.lookUp(); err != nil {
 		return nil, err
 	}
@@ -290,14 +291,14 @@ func (g *group) index() {
 
 // fail takes the given numbers back, and tells every change of the group that
 // nothing was stored.
-func (g *group) fail() {
+func (g *group) fail(err error) {
 	for _, t := range g.runs {
 		t.given = 0
 	}
 	g.messages, g.amended = nil, Amended{}
+	told := refusal(err)
 	for _, o := range g.ops {
-		o.result = Result{}
-		o.err = status.Errorf(status.Unavailable, "NOT_STORED", "this could not be stored, and did not happen; try again in a moment")
+		o.result, o.err = Result{}, told
 	}
 }
 

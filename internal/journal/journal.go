@@ -44,9 +44,9 @@ type Journal struct {
 	closed  bool       // guarded by queueMu
 
 	mu      sync.RWMutex
-	index   index // guarded by mu; changed by the writer alone
-	failure error // guarded by mu: why the last commit failed, nil after one that went well
-	stats   Stats // guarded by mu
+	index   index   // guarded by mu; changed by the writer alone
+	trouble trouble // guarded by mu; changed by the writer alone
+	stats   Stats   // guarded by mu
 
 	// owned by the writer
 	pos      uint64 // the last row written
@@ -124,13 +124,6 @@ func nonZero(pos uint64) []uint64 {
 
 // Epoch is the log's: positions of another epoch mean nothing here.
 func (j *Journal) Epoch() string { return j.epoch }
-
-// Health is why nothing can be stored at the moment, nil where it can.
-func (j *Journal) Health() error {
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	return j.failure
-}
 
 // Stats is what was done so far.
 func (j *Journal) Stats() Stats {
@@ -224,7 +217,10 @@ func (j *Journal) Run(ctx context.Context, sink func([]*Message)) error {
 	j.write()
 	close(j.ready)
 	<-finished
-	return j.storeIndex()
+	if err := j.storeIndex(); err != nil {
+		j.o.Log.Warn("the log's index is not stored; the next start makes it again", "error", err)
+	}
+	return nil
 }
 
 // write is the writer: whatever waited while one commit ran is the next one.
@@ -241,7 +237,7 @@ func (j *Journal) write() {
 		if closed && !more {
 			return
 		}
-		<-j.wake
+		j.rest()
 	}
 }
 
@@ -251,13 +247,12 @@ func (j *Journal) commit(g *group) {
 	derived, err := g.run()
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.failure = err
 	if err != nil {
-		j.stats.Failures++
-		j.o.Log.Error("nothing can be stored", "error", err, "changes", len(g.ops))
-		g.fail()
+		j.failed(err, len(g.ops))
+		g.fail(err)
 		return
 	}
+	j.worked()
 	if derived != nil {
 		j.index.stored()
 		j.mark = derived.Mark
@@ -272,9 +267,9 @@ func (j *Journal) commit(g *group) {
 }
 
 // storeIndex writes what is derived but in memory only, so that the next start
-// reads little.
+// reads little; while nothing can be stored, it reads more.
 func (j *Journal) storeIndex() error {
-	if j.index.empty() {
+	if j.index.empty() || j.Health() != nil {
 		return nil
 	}
 	batch, err := j.o.Store.Begin(context.Background())

@@ -78,6 +78,7 @@ type Batch interface {
 	Derive(d Derived) error
 	Raise(topic string, floor uint64) error  // never back
 	Forget(before time.Time, keep int) error // drops refs that are older, and of each scope all but the newest keep
+	Probe() error                            // writes something that nobody reads: can anything be written?
 	Commit() error
 	Abort() error
 }

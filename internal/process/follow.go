@@ -11,6 +11,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 const (
@@ -110,11 +111,15 @@ func (s *Service) follow(ctx context.Context, h heard) {
 		wait := lookEach
 		if i, err := s.o.Instances.Get(ctx, instance.ByName(h.instance)); err == nil {
 			if err = s.hear(ctx, h, i); err != nil && ctx.Err() == nil {
-				s.o.Log.Warn("a process cannot hear an instance; this is tried again", "process", h.process, "instance", h.instance, "error", err)
+				if status.Of(err).Code != status.Unavailable { // of the disk's trouble the log has a line already
+					s.o.Log.Warn("a process cannot hear an instance; this is tried again", "process", h.process, "instance", h.instance, "error", err)
+				}
 				wait = retry
 			}
 		} else if !errors.Is(err, instance.ErrNotFound) && ctx.Err() == nil {
-			s.o.Log.Warn("an instance cannot be looked up; this is tried again", "instance", h.instance, "error", err)
+			if status.Of(err).Code != status.Unavailable {
+				s.o.Log.Warn("an instance cannot be looked up; this is tried again", "instance", h.instance, "error", err)
+			}
 			wait = retry
 		}
 		if !pause(ctx, wait) {
@@ -243,7 +248,7 @@ func (t *trying) again(j job, err error) (wait time.Duration, again bool) {
 	t.dead = errors.As(err, &call)
 	switch {
 	case errors.As(err, &own): // as long as it takes: it is not the process's
-		if !t.told {
+		if !t.told && status.Of(err).Code != status.Unavailable {
 			t.s.o.Log.Warn("an event waits for the server; this is tried again", "process", j.process, "event", j.key.Ref, "error", err)
 		}
 		t.told = true

@@ -192,7 +192,7 @@ func (s *Service) deed(ctx context.Context, j job, a action) (journal.Change, er
 func (s *Service) person(ctx context.Context, p any) (uint64, error) {
 	if name, ok := p.(string); ok {
 		u, err := s.o.Accounts.UserByHandle(ctx, name)
-		if err != nil && ctx.Err() == nil && status.Of(err).Code == status.Internal {
+		if err != nil && ctx.Err() == nil && ours(err) {
 			err = &ownFault{err} // it could not be read
 		}
 		return u.ID, err
@@ -202,6 +202,12 @@ func (s *Service) person(ctx context.Context, p any) (uint64, error) {
 		return 0, account.ErrUserNotFound
 	}
 	return uint64(id), nil
+}
+
+// ours says whether an error is the server's fault, or its disk's.
+func ours(err error) bool {
+	code := status.Of(err).Code
+	return code == status.Internal || code == status.Unavailable
 }
 
 // call asks another host, signed with the process's secret.

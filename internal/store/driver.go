@@ -23,6 +23,19 @@ func openDatabase(path string, settings ...pragma) (*sql.DB, error) {
 	return sql.Open("sqlite", dsn)
 }
 
+// Those of SQLite's codes that say something about the disk, or end a
+// transaction.
+const (
+	sqliteNoMemory  = 7
+	sqliteReadOnly  = 8
+	sqliteInterrupt = 9
+	sqliteIO        = 10
+	sqliteCorrupt   = 11
+	sqliteFull      = 13
+	sqliteCantOpen  = 14
+	sqliteNotADB    = 26
+)
+
 // resultCode is SQLite's own code of an error, 0 where it is none of SQLite's.
 func resultCode(err error) int {
 	var e *sqlite.Error

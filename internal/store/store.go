@@ -39,6 +39,7 @@ type Store struct {
 	read    *sql.DB
 	batch   queries  // writing, by the one connection; owned by the open Tx
 	senders *senders // the same
+	disk    *disk    // what is known of the disk below
 }
 
 // readers is how many snapshots can be read at once; more wait.
@@ -60,9 +61,9 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: filepath.Join(o.Folder, "kabar.db"), lock: lock}
+	s := &Store{path: filepath.Join(o.Folder, database), lock: lock, disk: &disk{folder: o.Folder}}
 	if err := s.open(ctx, o); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(s.disk.explain(err), s.Close())
 	}
 	return s, nil
 }
@@ -86,10 +87,16 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
+	if s.disk.file, err = f.Stat(); err != nil {
+		return errors.Join(err, f.Close())
+	}
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
 	if s.write, err = s.connect(1, pragma{"synchronous", o.Synchronous}, pragma{"wal_autocheckpoint", "4000"}, pragma{"cache_size", writerCache}); err != nil {
+		return err
+	}
+	if err := s.settle(ctx); err != nil {
 		return err
 	}
 	if err := s.migrate(ctx); err != nil {
@@ -98,8 +105,8 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if s.read, err = s.connect(readers, pragma{"query_only", "1"}); err != nil {
 		return err
 	}
-	s.queries = queries{db: s.read, stmts: &stmts{}}
-	s.batch = queries{db: s.write, stmts: &stmts{}}
+	s.queries = queries{db: s.read, stmts: &stmts{}, disk: s.disk}
+	s.batch = queries{db: s.write, stmts: &stmts{}, disk: s.disk}
 	s.senders = newSenders()
 	return s.firstTime(ctx)
 }
@@ -167,6 +174,7 @@ type stmts struct {
 type queries struct {
 	db    *sql.DB
 	stmts *stmts
+	disk  *disk
 	tx    *Tx // the batch whose savepoint a write opens, nil outside of one
 }
 
@@ -177,7 +185,7 @@ func (q queries) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
 	}
 	st, err := q.db.PrepareContext(ctx, query)
 	if err != nil {
-		return nil, err
+		return nil, q.note(err)
 	}
 	if first, taken := q.stmts.m.LoadOrStore(query, st); taken {
 		return first.(*sql.Stmt), st.Close() //nolint:sqlclosecheck // only the one that came too late; the others live as long as their database
@@ -240,14 +248,22 @@ func (q queries) execRaw(ctx context.Context, query string, args ...any) (int64,
 	return r.RowsAffected()
 }
 
-// note keeps the error that may have ended the transaction: SQLite rolls back
-// by itself where it meets a full disk, an I/O error or no memory.
+// note says in words what the disk has to do with an error, and keeps the one
+// that may have ended the transaction: SQLite rolls back by itself where it
+// meets a full disk, an I/O error or no memory.
 func (q queries) note(err error) error {
+	if err == nil {
+		return nil
+	}
+	code := resultCode(err)
+	err = q.disk.words(code, err)
 	if q.tx != nil {
-		switch resultCode(err) {
-		case 7, 9, 10, 13: // NOMEM, INTERRUPT, IOERR, FULL
+		switch code {
+		case sqliteNoMemory, sqliteInterrupt, sqliteIO, sqliteFull:
 			q.tx.over = err
 		}
+	} else if errors.Is(err, errFails) {
+		q.disk.unreadable(err)
 	}
 	return err
 }

@@ -21,11 +21,18 @@ type Tx struct {
 // In is the store's side of a journal transaction.
 func In(tx *journal.Tx) *Tx { return tx.Batch().(*Tx) }
 
-// Begin opens the write transaction.
+// Begin opens the write transaction. After one that was aborted it does so on a
+// new connection.
 func (s *Store) Begin(ctx context.Context) (journal.Batch, error) {
 	t := &Tx{queries: s.batch, senders: s.senders}
 	t.queries.tx = t
+	if err := s.renew(ctx); err != nil {
+		return t, err
+	}
 	_, err := t.execRaw(ctx, "BEGIN IMMEDIATE")
+	if err != nil {
+		s.disk.doubtful = true
+	}
 	return t, err
 }
 
@@ -88,9 +95,11 @@ func (t *Tx) Commit() error {
 	return err
 }
 
-// Abort takes everything back.
+// Abort takes everything back. Why it had to is known already, so what SQLite
+// says to it is not: it may have done so itself, and the connection goes.
 func (t *Tx) Abort() error {
 	t.senders.forget()
-	_, err := t.execRaw(background, "ROLLBACK")
-	return err
+	t.disk.doubtful = true
+	_, _ = t.execRaw(background, "ROLLBACK")
+	return nil
 }

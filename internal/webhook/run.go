@@ -10,6 +10,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // pageRows is how many webhooks are read at once.
@@ -88,7 +89,9 @@ func (r *running) look(ctx context.Context, id uint64) {
 	row, ok, err := r.s.o.Store.Webhook(ctx, id)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.s.o.Log.Error("a webhook cannot be read; this is tried again", "webhook", id, "error", err)
+			if status.Of(err).Code != status.Unavailable {
+				r.s.o.Log.Error("a webhook cannot be read; this is tried again", "webhook", id, "error", err)
+			}
 			time.AfterFunc(pause, func() { r.s.look(id) })
 		}
 		return
@@ -160,7 +163,9 @@ func (w *worker) run(ctx context.Context) error {
 		if ctx.Err() != nil || errors.Is(err, errOutdated) || errors.Is(err, hub.ErrClosing) {
 			return err
 		}
-		w.s.o.Log.Error("a webhook cannot go on; this is tried again", "webhook", w.id, "error", err)
+		if status.Of(err).Code != status.Unavailable { // of the disk's trouble the log has a line already
+			w.s.o.Log.Error("a webhook cannot go on; this is tried again", "webhook", w.id, "error", err)
+		}
 		if err := wait(ctx, time.Now().Add(pause)); err != nil {
 			return err
 		}

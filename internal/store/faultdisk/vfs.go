@@ -103,7 +103,7 @@ func openFile(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uint
 		m.FxTruncate, m.FxSync = address(truncateFile), address(syncFile)
 		between.methods[object.FpMethods] = m
 	}
-	object.FpMethods = uintptr(unsafe.Pointer(between.methods[object.FpMethods]))
+	object.FpMethods = uintptr(unsafe.Pointer(between.methods[object.FpMethods])) //nolint:gosec // above
 	return sqlite3.SQLITE_OK
 }
 
@@ -125,7 +125,7 @@ func readFile(tls *libc.TLS, file, buffer uintptr, n int32, at int64) int32 {
 	if !bad || rc != sqlite3.SQLITE_OK {
 		return rc
 	}
-	p := unsafe.Slice((*byte)(pointer(buffer)), n)
+	p := unsafe.Slice((*byte)(pointer(buffer)), n) //nolint:gosec // above
 	if f.Error == Garble {
 		for i := range p {
 			p[i] ^= 0xa5
@@ -178,7 +178,7 @@ func syncFile(tls *libc.TLS, file uintptr, flags int32) int32 {
 func scratch(tls *libc.TLS, n int, f func(address uintptr, bytes []byte)) {
 	room := libc.Xmalloc(tls, libc.Tsize_t(n))
 	defer libc.Xfree(tls, room)
-	f(room, unsafe.Slice((*byte)(pointer(room)), n))
+	f(room, unsafe.Slice((*byte)(pointer(room)), n)) //nolint:gosec // above
 }
 
 // remember keeps what stands where something will be written, where a fault
