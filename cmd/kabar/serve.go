@@ -293,7 +293,7 @@ func start(ctx context.Context, f func(context.Context) error) (stop context.Can
 
 func listen(ctx context.Context, addresses []string, lenient bool, log *slog.Logger) (ls []net.Listener, err error) {
 	for i, a := range addresses {
-		l, err := new(net.ListenConfig).Listen(ctx, "tcp", a)
+		l, err := ws.ListenTCP(ctx, a)
 		switch {
 		case err == nil:
 			ls = append(ls, l)

@@ -49,7 +49,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	ln, err := new(net.ListenConfig).Listen(ctx, "tcp", *listen)
+	ln, err := ws.ListenTCP(ctx, *listen)
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "wsecho:", err)
 		return 1

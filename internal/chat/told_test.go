@@ -39,6 +39,8 @@ func (e *ear) Send(frames ...[]byte) bool {
 	return true
 }
 
+func (e *ear) Share(p []byte, _ func() []byte) bool { return e.Send(p) }
+
 func (*ear) Close(uint16, string) {}
 
 func (e *ear) text() string {

@@ -53,13 +53,18 @@ type narrow struct {
 	refused bool
 }
 
-func (n *narrow) Send(frames ...[]byte) bool {
+func (n *narrow) Send(frames ...[]byte) bool { return n.takes() && n.list.Send(frames...) }
+func (n *narrow) Share(p []byte, keep func() []byte) bool {
+	return n.takes() && n.list.Share(p, keep)
+}
+
+func (n *narrow) takes() bool {
 	if n.room == 0 {
 		n.refused = true
 		return false
 	}
 	n.room--
-	return n.list.Send(frames...)
+	return true
 }
 
 // thin writes numbers, those of what is not kept with a t; the even ones alone

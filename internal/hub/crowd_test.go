@@ -16,14 +16,19 @@ type room struct {
 	refused      func() // nil, or called by a Send that is refused
 }
 
-func (r *room) Send(frames ...[]byte) bool {
+func (r *room) Send(frames ...[]byte) bool { return r.take() && r.list.Send(frames...) }
+func (r *room) Share(p []byte, keep func() []byte) bool {
+	return r.take() && r.list.Share(p, keep)
+}
+
+func (r *room) take() bool {
 	if r.calls++; r.calls > r.takes {
 		if r.refused != nil {
 			r.refused()
 		}
 		return false
 	}
-	return r.list.Send(frames...)
+	return true
 }
 
 func (r *room) text() string { return strings.Join(r.got, "") }

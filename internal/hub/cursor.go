@@ -66,6 +66,9 @@ func (w *waker) Send(...[]byte) bool {
 	return true
 }
 
+// Share is Send.
+func (w *waker) Share([]byte, func() []byte) bool { return w.Send() }
+
 func (w *waker) Close(uint16, string) { signal(w.end) }
 
 func signal(c chan struct{}) {

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"bytes"
 	"slices"
+	"sync"
 
 	"github.com/kabar-io/kabar/internal/journal"
 )
@@ -26,10 +28,37 @@ type delivery struct {
 	next     int    //
 	crowd    *crowd // where several shards send to the group
 
-	joined  []byte   // what the group gets, as one
-	whole   [][]byte // joined, as what is sent
-	frames  [][]byte // the same, for each message
-	excepts []uint64 // the session keys that do not hear all of it, in order
+	joined  []byte        // what the group gets, as one
+	frames  [][]byte      // the same, for each message
+	excepts []uint64      // the session keys that do not hear all of it, in order
+	keep    func() []byte // static: kept
+
+	mu   sync.Mutex
+	copy []byte // guarded by mu: of joined, for those where it has to wait; nil while there are none
+}
+
+func newDelivery() *delivery {
+	d := &delivery{}
+	d.keep = d.kept // once, and not for each that is sent to
+	return d
+}
+
+// kept is joined for those where it has to wait: joined itself is written to
+// again with the next job.
+func (d *delivery) kept() []byte {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.copy == nil {
+		d.copy = bytes.Clone(d.joined)
+	}
+	return d.copy
+}
+
+// forget lets the copy go to those who hold it. Nobody is being sent to.
+func (d *delivery) forget() {
+	d.mu.Lock()
+	d.copy = nil
+	d.mu.Unlock()
 }
 
 // fresh is a live session that came while something was on its way: of that it
@@ -176,6 +205,7 @@ func (d *delivery) begin(groups *group) bool {
 
 // encode writes the job in a group's format.
 func (d *delivery) encode(g *group) {
+	d.forget()
 	d.joined, d.frames = d.joined[:0], d.frames[:0]
 	for _, h := range d.messages {
 		start := len(d.joined)
@@ -188,7 +218,6 @@ func (d *delivery) encode(g *group) {
 		d.frames[i] = d.joined[start:end:end]
 		end = start
 	}
-	d.whole = append(d.whole[:0], d.joined)
 }
 
 // send delivers the job to one session; false where there is no room.
@@ -198,7 +227,7 @@ func (d *delivery) send(sh *shard, e *entry) bool {
 			return d.some(sh, e, 0, 0)
 		}
 	}
-	return e.conn.Send(d.whole...)
+	return e.conn.Share(d.joined, d.keep)
 }
 
 // some delivers what of the job is for a session that does not get all of it:

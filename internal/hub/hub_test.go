@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -100,7 +101,7 @@ func (p plain) Append(dst []byte, m *journal.Message, seq uint64) []byte {
 // recorder is a connection that takes up to room bytes until it is drained.
 type recorder struct {
 	mu     sync.Mutex
-	got    strings.Builder
+	got    [][]byte
 	queued int
 	room   int // 0: without end
 	closed string
@@ -109,6 +110,17 @@ type recorder struct {
 }
 
 func (r *recorder) Send(frames ...[]byte) bool {
+	copies := make([][]byte, len(frames))
+	for i, f := range frames {
+		copies[i] = bytes.Clone(f)
+	}
+	return r.take(copies...)
+}
+
+// Share holds what is kept, and nobody may write to that.
+func (r *recorder) Share(_ []byte, keep func() []byte) bool { return r.take(keep()) }
+
+func (r *recorder) take(frames ...[]byte) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	n := 0
@@ -120,7 +132,7 @@ func (r *recorder) Send(frames ...[]byte) bool {
 		return false
 	}
 	for _, f := range frames {
-		r.got.Write(f)
+		r.got = append(r.got, f)
 	}
 	r.queued += n
 	return true
@@ -146,7 +158,7 @@ func (r *recorder) drain() {
 func (r *recorder) text() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.got.String()
+	return string(bytes.Join(r.got, nil))
 }
 
 func setup(t *testing.T, o hub.Options) (*hub.Hub, *memory) {

@@ -13,6 +13,11 @@ type Conn interface {
 	// are the hub's again after it returns. false: there is no room; the
 	// session's Drained must be called once there is. A closed Conn says true.
 	Send(frames ...[]byte) bool
+	// Share is Send for what goes to many, as one piece. Where it cannot leave
+	// at once, a connection may hold what keep returns instead of a copy of its
+	// own: the same bytes, which nobody changes any more, for all that ask. keep
+	// is for any goroutine, until Share returns.
+	Share(frames []byte, keep func() []byte) bool
 	// Close ends the connection with a WebSocket close code, without waiting.
 	Close(code uint16, reason string)
 }

@@ -106,7 +106,7 @@ func (sh *shard) hear(it *item) {
 func (sh *shard) borrow() *delivery {
 	n := len(sh.lent)
 	if n == 0 {
-		return &delivery{}
+		return newDelivery()
 	}
 	d := sh.lent[n-1]
 	sh.lent[n-1] = nil
@@ -124,7 +124,7 @@ func (sh *shard) lend(d *delivery) {
 	if cap(d.pending) > 2*jobMessages {
 		d.pending = nil
 	}
-	clear(d.whole)
+	d.forget()
 	clear(d.frames)
 	sh.lent = append(sh.lent, d)
 }

@@ -1,10 +1,13 @@
 package hub
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/kabar-io/kabar/internal/journal"
 )
@@ -29,6 +32,17 @@ func (l *list) Send(frames ...[]byte) bool {
 	}
 	return true
 }
+
+// Share holds what is kept: where anybody wrote to that, got would change.
+func (l *list) Share(p []byte, keep func() []byte) bool {
+	b := keep()
+	if !bytes.Equal(b, p) {
+		panic(fmt.Sprintf("%q is kept for %q", b, p))
+	}
+	l.got = append(l.got, unsafe.String(unsafe.SliceData(b), len(b)))
+	return true
+}
+
 func (*list) Close(uint16, string) {}
 
 type kinds struct{}

@@ -219,4 +219,6 @@ func (w watcher) Send(...[]byte) bool {
 	return true
 }
 
+func (w watcher) Share([]byte, func() []byte) bool { return w.Send() }
+
 func (watcher) Close(uint16, string) {}

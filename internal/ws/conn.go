@@ -150,7 +150,7 @@ func (c *Conn) finish(e *ending, frame []byte) {
 		if c.back != nil && c.flags&isOpen != 0 {
 			c.back.due = c.srv.clock() + int64(c.srv.opt.WriteStall)
 		}
-		todo = c.put(frame)
+		todo = c.put(frame, nil)
 	}
 	todo |= c.watch()
 	c.mu.Unlock()

@@ -213,12 +213,23 @@ func TestBacklogKeepsFrames(t *testing.T) {
 		}
 		first := more()
 		cut := rng.IntN(len(first))
-		b := &backlog{buf: bytes.Clone(first[cut:]), mark: frameEdge(first, cut) - cut}
+		as := func(p []byte) func() []byte { // one that is shared, or none
+			if rng.IntN(2) == 0 {
+				return nil
+			}
+			return func() []byte { return p }
+		}
+		b := begun(first, as(first), cut)
 		sent := cut
 		for range rng.IntN(60) {
 			if rng.IntN(3) > 0 {
-				b.add(more())
+				f := more()
+				b.add(f, as(f))
 			} else if w := b.waiting(); w > 1 {
+				most := 1 + rng.IntN(500)
+				if p := b.next(most, make([]byte, 0, rng.IntN(600))); len(p) == 0 || len(p) > most || !bytes.HasPrefix(all[sent:], p) {
+					t.Fatalf("next at %d is %d bytes of at most %d, or wrong", sent, len(p), most)
+				}
 				n := 1 + rng.IntN(w-1)
 				b.sent(n)
 				sent += n
@@ -227,8 +238,12 @@ func TestBacklogKeepsFrames(t *testing.T) {
 		if w := b.waiting(); w > 0 {
 			b.busy = rng.IntN(w)
 		}
+		if !bytes.Equal(b.appendTo(nil)[b.off:], all[sent:]) || b.waiting() != len(all)-sent {
+			t.Fatal("what waits is not what was added")
+		}
 		b.cut()
-		edge := sent + len(b.buf)
+		rest := b.appendTo(nil)
+		edge := sent + len(rest)
 		want := 0
 		for _, e := range append([]int{0}, ends...) {
 			if e >= sent+b.busy {
@@ -236,7 +251,7 @@ func TestBacklogKeepsFrames(t *testing.T) {
 				break
 			}
 		}
-		if edge != want || !bytes.Equal(b.buf, all[sent:edge]) {
+		if edge != want || b.waiting() != len(rest) || !bytes.Equal(rest, all[sent:edge]) {
 			t.Fatalf("cut at %d, want %d (sent %d, busy %d)", edge, want, sent, b.busy)
 		}
 	}

@@ -44,7 +44,7 @@ type Handler interface {
 // zero switches its limit off.
 type Limits struct {
 	MaxMessage int     // bytes of a message; over it 1009, by the length claimed
-	Queue      int     // bytes that may wait to be sent; over it Send refuses
+	Queue      int     // bytes that may wait to be sent, and 64 more for each piece of them; over it Send refuses
 	Prove      bool    // what is sent is followed by a ping soon (Options.ProveAfter), whose pong proves that the peer has it
 	Pending    int     // Acquired and not Released; at it reading pauses
 	Burst      int     // frames of any kind that may come at once; 0 switches the rate off

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"context"
 	"errors"
 	"net"
 	"time"
@@ -15,6 +16,17 @@ type front struct {
 	accept Acceptor
 	other  func(net.Conn)
 	polled polledFront
+}
+
+// ListenTCP listens for TCP connections, for Listen. The kernel takes little of
+// what a peer leaves unread (see bound): what it took would stand there once for
+// each connection, while what waits here is shared. The socket is no Multipath
+// TCP one, which net.Listen would make: what is accepted from that does not have
+// the bound, and costs more.
+func ListenTCP(ctx context.Context, address string) (net.Listener, error) {
+	l := net.ListenConfig{Control: bound}
+	l.SetMultipathTCP(false)
+	return l.Listen(ctx, "tcp", address)
 }
 
 // Listen accepts connections from ln until Shutdown, and closes it. Who asks for

@@ -451,6 +451,8 @@ func (c *Conn) detach() (fd int32) {
 // flush sends what waits, as far as the socket takes it; behind its share it asks
 // for another event.
 func (p *poller) flush(c *Conn) {
+	buf := joined.Get().(*[joinUpTo]byte)
+	defer joined.Put(buf)
 	for range passReads {
 		c.mu.Lock()
 		b := c.back
@@ -458,14 +460,15 @@ func (p *poller) flush(c *Conn) {
 			c.mu.Unlock()
 			return
 		}
-		n, err := sysWrite(uintptr(c.fd), b.buf[b.off:b.off+min(b.waiting(), rawUpTo)])
+		some := b.next(joinUpTo, buf[:0])
+		n, err := sysWrite(uintptr(c.fd), some)
 		if err == syscall.EAGAIN { //nolint:errorlint // it comes right from the kernel
 			c.mu.Unlock()
 			return
 		}
 		c.progress(n)
 		c.mu.Unlock()
-		if c.advanced(err) {
+		if c.advanced(err) || n < len(some) { // from a write that falls short on, the kernel owes an event
 			return
 		}
 	}

@@ -185,7 +185,7 @@ func (c *Conn) open(answer []byte, h Handler, lim *Limits) {
 	c.mu.Lock()
 	c.h, c.lim = h, lim
 	c.flags |= isOpen
-	todo := c.answer(append(answer, c.back.buf...), len(answer)) | c.reckon()
+	todo := c.answer(c.back.appendTo(answer), len(answer)) | c.reckon()
 	c.mu.Unlock()
 	c.do(todo)
 }
@@ -215,7 +215,9 @@ func (c *Conn) answer(p []byte, mark int) uint8 {
 		for at := mark; mark < n; mark = at {
 			at += frameLen(p[at:])
 		}
-		c.queue(p[n:], mark-n)
+		b := &backlog{mark: mark - n}
+		b.copy(p[n:])
+		c.queue(b)
 		c.back.due = c.srv.clock() + int64(c.srv.opt.HandshakeTimeout)
 		return c.watch()
 	}

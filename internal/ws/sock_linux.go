@@ -12,6 +12,21 @@ import (
 // than a tenth of an echo.
 const rawUpTo = 64 << 10
 
+const (
+	tcpNotSentLowat = 25 // of linux/tcp.h, which the syscall package lacks
+	// unsentUpTo is how much of what is not on its way to the peer the kernel
+	// takes for a connection. By itself it takes some megabytes.
+	unsentUpTo = 128 << 10
+)
+
+// bound is the Control of a listener, from which what is accepted inherits it.
+// A kernel that does not know it takes what it takes.
+func bound(_, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = syscall.SetsockoptInt(int(fd), syscall.IPPROTO_TCP, tcpNotSentLowat, unsentUpTo)
+	})
+}
+
 // sysRead reads once without waiting: EAGAIN where nothing is there.
 func sysRead(fd uintptr, p []byte) (int, error) {
 	return transfer(syscall.SYS_RECVFROM, fd, p, syscall.MSG_DONTWAIT)

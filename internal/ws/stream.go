@@ -300,9 +300,11 @@ func (s *stream) writer(c *Conn) func() error {
 	}
 	var failed error
 	once := func(fd uintptr) bool {
+		buf := joined.Get().(*[joinUpTo]byte)
+		defer joined.Put(buf)
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		n, err := sysWrite(fd, c.back.buf[c.back.off:])
+		n, err := sysWrite(fd, c.back.next(joinUpTo, buf[:0]))
 		if err == syscall.EAGAIN { //nolint:errorlint // it comes right from the kernel
 			return false
 		}
@@ -327,11 +329,10 @@ const streamChunk = 16 << 10
 
 // chunkWriter is writer for what is not a socket, and blocks in Write.
 func (s *stream) chunkWriter(c *Conn) func() error {
-	chunk := make([]byte, 0, streamChunk)
 	return func() error {
 		c.mu.Lock()
 		b := c.back
-		chunk = append(chunk[:0], b.buf[b.off:b.off+min(b.waiting(), streamChunk)]...)
+		chunk := b.next(streamChunk, nil)
 		b.busy = len(chunk)
 		c.mu.Unlock()
 		if len(chunk) == 0 {

@@ -153,7 +153,7 @@ func (c *Conn) stall() {
 	const why = "too slow, no progress"
 	due := c.srv.clock() + int64(c.srv.opt.CloseTimeout)
 	c.back.cut()
-	c.back.add(AppendClose(nil, c.srv.opt.StallCode, why))
+	c.back.copy(AppendClose(nil, c.srv.opt.StallCode, why))
 	c.back.due = due
 	c.end = &ending{code: c.srv.opt.StallCode, reason: why, due: due}
 	c.stopReading()

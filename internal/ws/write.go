@@ -1,10 +1,6 @@
 package ws
 
-import "sync"
-
 const (
-	// joinUpTo is how much is copied together to leave in one write.
-	joinUpTo = 64 << 10
 	// openQueue bounds what may be sent before the handshake is answered, when
 	// the limits are not known yet.
 	openQueue = 1 << 20
@@ -12,60 +8,6 @@ const (
 	// peer that asks and never listens.
 	replyBacklog = 1 << 20
 )
-
-// backlog is what the socket did not take yet: whole frames, the first of them
-// perhaps begun.
-type backlog struct {
-	buf  []byte
-	off  int    // before it all is sent
-	mark int    // a place in buf where a frame begins, or will
-	busy int    // bytes from off that a write under way has in hand
-	due  int64  // when no progress becomes a stall; 0 before the handshake's answer
-	ping []byte // the latest ping that came while the queue was full; nil is none
-}
-
-func (b *backlog) waiting() int {
-	if b == nil {
-		return 0
-	}
-	return len(b.buf) - b.off
-}
-
-// add copies p behind what waits.
-func (b *backlog) add(p []byte) {
-	if b.off > 0 && len(b.buf)+len(p) > cap(b.buf) && b.off >= len(b.buf)/2 {
-		b.edge()
-		n := copy(b.buf, b.buf[b.off:])
-		b.buf, b.mark, b.off = b.buf[:n], b.mark-b.off, 0
-	}
-	if need := len(b.buf) + len(p); need > cap(b.buf) { // by doubling: what is outgrown is garbage, and much of it where many are slow at once
-		b.buf = append(make([]byte, 0, max(2*cap(b.buf), need)), b.buf...)
-	}
-	b.buf = append(b.buf, p...)
-}
-
-// edge moves mark to the end of the frame that is being sent, and returns it.
-func (b *backlog) edge() int {
-	for b.mark < b.off+b.busy {
-		b.mark += frameLen(b.buf[b.mark:])
-	}
-	return b.mark
-}
-
-// sent notes that the socket took n bytes.
-func (b *backlog) sent(n int) {
-	b.off += n
-	if b.off == len(b.buf) {
-		b.buf, b.off, b.mark = b.buf[:0], 0, 0
-	}
-}
-
-// cut forgets all frames that are not begun, and lets go of their memory.
-func (b *backlog) cut() {
-	edge := b.edge()
-	b.buf = append([]byte(nil), b.buf[b.off:edge]...)
-	b.off, b.mark = 0, len(b.buf)
-}
 
 // Send sends whole encoded frames (AppendFrame and its like), all or none of
 // them. It never blocks, keeps no slice and changes none, so the same bytes may
@@ -81,21 +23,13 @@ func (c *Conn) Send(frames ...[]byte) bool {
 		return true
 	}
 	c.mu.Lock()
-	if c.end != nil || c.flags&isDead != 0 {
+	if over, taken := c.refuses(len(frames), total); over {
 		c.mu.Unlock()
-		return true
+		return taken
 	}
-	if limit := c.limit(); limit > 0 && c.back.waiting() > 0 && c.back.waiting()+total > limit {
-		c.flags |= isRefused
-		c.mu.Unlock()
-		c.srv.count.drops.Add(1)
-		return false
-	}
-	c.srv.count.messagesOut.Add(uint64(len(frames)))
-	c.srv.count.bytesOut.Add(uint64(total))
 	var todo uint8
 	if len(frames) == 1 {
-		todo = c.put(frames[0])
+		todo = c.put(frames[0], nil)
 	} else {
 		todo = c.putAll(frames, total)
 	}
@@ -103,6 +37,42 @@ func (c *Conn) Send(frames ...[]byte) bool {
 	c.mu.Unlock()
 	c.do(todo)
 	return true
+}
+
+// Share is Send for what goes to many connections: where it has to wait, they
+// wait with one copy. keep gives that copy, whose bytes nobody ever changes: at
+// the first call it is made, from then on it is the same. It is called while
+// locks are held, by any number of connections at once, and p is p until Share
+// returns.
+func (c *Conn) Share(p []byte, keep func() []byte) bool {
+	if len(p) == 0 {
+		return true
+	}
+	c.mu.Lock()
+	if over, taken := c.refuses(1, len(p)); over {
+		c.mu.Unlock()
+		return taken
+	}
+	todo := c.put(p, keep) | c.owe()
+	c.mu.Unlock()
+	c.do(todo)
+	return true
+}
+
+// refuses tells whether so much is not to be put: there is no room, or, where it
+// counts as taken, no use. Else it is counted. Needs mu.
+func (c *Conn) refuses(frames, total int) (over, taken bool) {
+	if c.end != nil || c.flags&isDead != 0 {
+		return true, true
+	}
+	if limit := c.limit(); limit > 0 && c.back.waiting() > 0 && c.back.held()+total > limit {
+		c.flags |= isRefused
+		c.srv.count.drops.Add(1)
+		return true, false
+	}
+	c.srv.count.messagesOut.Add(uint64(frames))
+	c.srv.count.bytesOut.Add(uint64(total))
+	return false, true
 }
 
 // limit is how many bytes may wait; 0 is any number. Needs mu.
@@ -123,7 +93,7 @@ func (c *Conn) push(p []byte, messages int) (full bool) {
 	}
 	c.srv.count.messagesOut.Add(uint64(messages))
 	c.srv.count.bytesOut.Add(uint64(len(p)))
-	todo := c.put(p)
+	todo := c.put(p, nil)
 	full = c.full()
 	c.mu.Unlock()
 	c.do(todo)
@@ -145,14 +115,14 @@ func (c *Conn) low() bool {
 	if limit <= 0 {
 		limit = replyBacklog
 	}
-	return c.back.waiting() <= limit/4
+	return c.back.held() <= limit/4
 }
 
-// put writes p, which is whole frames; what the socket does not take at once it
-// copies to the backlog. Needs mu.
-func (c *Conn) put(p []byte) uint8 {
+// put writes p, which is whole frames; what the socket does not take at once is
+// copied to the backlog, or waits there as what keep gives. Needs mu.
+func (c *Conn) put(p []byte, keep func() []byte) uint8 {
 	if c.back != nil {
-		c.back.add(p)
+		c.back.add(p, keep)
 		return 0
 	}
 	n, err := c.sock.try(c, p)
@@ -161,7 +131,7 @@ func (c *Conn) put(p []byte) uint8 {
 		c.lose()
 		return c.watch()
 	case n < len(p):
-		c.queue(p[n:], frameEdge(p, n)-n)
+		c.queue(begun(p, keep, n))
 		return c.watch()
 	case c.end != nil:
 		return c.final()
@@ -172,44 +142,28 @@ func (c *Conn) put(p []byte) uint8 {
 // putAll is put for several pieces. Needs mu.
 func (c *Conn) putAll(frames [][]byte, total int) uint8 {
 	if c.back == nil && c.sock.joins() && total <= joinUpTo {
-		b := joined.Get().(*[]byte)
-		*b = (*b)[:0]
+		a := joined.Get().(*[joinUpTo]byte)
+		defer joined.Put(a)
+		b := a[:0]
 		for _, f := range frames {
-			*b = append(*b, f...)
+			b = append(b, f...)
 		}
-		todo := c.put(*b)
-		joined.Put(b)
-		return todo
+		return c.put(b, nil)
 	}
 	var todo uint8
 	for _, f := range frames {
 		if c.end != nil { // lost on the way
 			break
 		}
-		todo |= c.put(f)
+		todo |= c.put(f, nil)
 	}
 	return todo
 }
 
-// joined are buffers in which pieces are put together for one write.
-var joined = sync.Pool{New: func() any { return new([]byte) }}
-
-// frameEdge is the end of the frame of p that n lies in.
-func frameEdge(p []byte, n int) int {
-	at := 0
-	for at < n {
-		at += frameLen(p[at:])
-	}
-	return at
-}
-
-// queue begins a backlog, and has it sent. Needs mu.
-func (c *Conn) queue(p []byte, mark int) {
-	c.back = &backlog{
-		buf:  append(make([]byte, 0, max(len(p), 512)), p...),
-		mark: mark,
-		due:  c.srv.clock() + int64(c.srv.opt.WriteStall),
-	}
+// queue has a backlog sent, which is the first. Needs mu.
+func (c *Conn) queue(b *backlog) {
+	b.due = c.srv.clock() + int64(c.srv.opt.WriteStall)
+	c.back = b
 	c.sock.drain(c)
 }
 
@@ -244,7 +198,7 @@ func (c *Conn) advanced(err error) (done bool) {
 	}
 	if c.low() {
 		if b.ping != nil && c.end == nil {
-			b.add(AppendFrame(nil, opPong, b.ping))
+			b.copy(AppendFrame(nil, opPong, b.ping))
 			b.ping = nil
 		}
 		c.signal()

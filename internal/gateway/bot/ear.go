@@ -38,6 +38,9 @@ type ear struct {
 // Send takes triggers, all or none; false where there is no room.
 func (e *ear) Send(frames ...[]byte) bool { return e.s.hear(e, frames) }
 
+// Share is Send.
+func (e *ear) Share(frames []byte, _ func() []byte) bool { return e.Send(frames) }
+
 // Close ends the connection.
 func (e *ear) Close(code uint16, reason string) { e.s.conn.Close(code, reason) }
 

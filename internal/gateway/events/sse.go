@@ -49,6 +49,9 @@ func (s *stream) Send(frames ...[]byte) bool {
 	return true
 }
 
+// Share is Send.
+func (s *stream) Share(frames []byte, _ func() []byte) bool { return s.Send(frames) }
+
 // Close ends the stream with an event that says why. An EventSource comes back
 // by itself; retry tells it when.
 func (s *stream) Close(code uint16, reason string) {

@@ -21,8 +21,9 @@ const idleBytes = 300
 // nowhere is a connection that takes everything.
 type nowhere struct{ _ byte }
 
-func (*nowhere) Send(...[]byte) bool  { return true }
-func (*nowhere) Close(uint16, string) {}
+func (*nowhere) Share([]byte, func() []byte) bool { return true }
+func (*nowhere) Send(...[]byte) bool              { return true }
+func (*nowhere) Close(uint16, string)             {}
 
 // silence is a log in which nothing was said.
 type silence struct{ hub.Log }
