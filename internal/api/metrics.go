@@ -1,6 +1,7 @@
 package api
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -103,5 +104,31 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 	}
 	for dialect, refused := range o.Refused {
 		count("frames_refused_total", "Frames that were not carried out.", uint64(refused()), "gateway", dialect)
+	}
+	if o.Webhooks != nil {
+		c.webhooks(put, count)
+	}
+}
+
+// webhooks reads what webhooks did, and how they stand.
+func (c reader) webhooks(put func(kind prometheus.ValueType, name, help string, v float64, labels ...string), count func(name, help string, v uint64, labels ...string)) {
+	w := c.a.o.Webhooks
+	s := w.Stats()
+	count("webhook_delivered_total", "Tries of webhooks that were answered with 2xx.", uint64(s.Delivered))
+	count("webhook_failed_total", "Tries of webhooks that were not.", uint64(s.Failed))
+	count("webhook_parked_total", "Events that their receiver refused alone.", uint64(s.Parked))
+	count("webhook_dead_total", "Times that something ran out of tries.", uint64(s.Dead))
+	count("webhook_holds_total", "Times that a webhook went on hold.", uint64(s.Holds))
+	count("webhook_replayed_total", "Events that were told again on demand.", uint64(s.Replayed))
+	count("webhook_unlogged_total", "Tries that the delivery log lacks.", uint64(s.Unlogged))
+	now, err := w.Now(context.Background())
+	if err != nil {
+		return // the rest is still worth telling
+	}
+	put(prometheus.GaugeValue, "webhooks", "Webhooks that are on.", float64(now.Webhooks))
+	put(prometheus.GaugeValue, "webhooks_held", "Webhooks that are on hold now.", float64(now.Held))
+	put(prometheus.GaugeValue, "webhooks_behind", "Events that webhooks are still to be told.", float64(now.Behind))
+	for state, n := range map[string]int{"parked": now.Parked, "dead": now.Dead, "replaying": now.Replaying} {
+		put(prometheus.GaugeValue, "webhooks_kept", "Events, and ranges of them, that were not taken, by state.", float64(n), "state", state)
 	}
 }

@@ -255,6 +255,8 @@ var names = strings.Fields(`
 	kabar_ws_open kabar_ws_accepted_total kabar_ws_refused_total kabar_ws_messages_received_total kabar_ws_messages_sent_total
 	kabar_ws_received_bytes_total kabar_ws_sent_bytes_total kabar_ws_pings_total kabar_ws_queue_full_total kabar_ws_stalled_total
 	kabar_ws_closed_total
+	kabar_webhook_delivered_total kabar_webhook_failed_total kabar_webhook_parked_total kabar_webhook_dead_total kabar_webhook_holds_total
+	kabar_webhook_replayed_total kabar_webhook_unlogged_total kabar_webhooks kabar_webhooks_held kabar_webhooks_behind kabar_webhooks_kept
 	kabar_limit_refused_total kabar_frames_refused_total`)
 
 func TestMetrics(t *testing.T) {

@@ -4,7 +4,13 @@ import (
 	"net/http"
 
 	"github.com/kabar-io/kabar/internal/gateway"
+	"github.com/kabar-io/kabar/internal/webhook"
 )
+
+var keptPages = []parameter{
+	{"after", "Number", "those that begin after this number: next of the page before"},
+	{"limit", "Number", "at most so many, 100 where it is not given, at most 200"},
+}
 
 // webhooks are the routes of where events are sent.
 func (a *API) webhooks() []route {
@@ -30,7 +36,22 @@ func (a *API) webhooks() []route {
 	drop.code, drop.errors = http.StatusNoContent, []int{404, 409}
 	rotate := one("POST", "/rotate", "Replace a webhook's secret and key; for a time the old ones sign beside them", a.rotateWebhook, "WebhookKeys")
 	rotate.body, rotate.media, rotate.errors = "Rotation", asJSON, []int{404, 409}
+	tries := one("GET", "/deliveries", "What was tried, the newest first: of each webhook the newest 100, for a week", a.deliveries, "Deliveries")
+	tries.query = []parameter{
+		{"before", "Number", "those before this one: next of the page before"},
+		{"limit", "Number", "at most so many, 100 where it is not given, at most 200"},
+		{"state", "Text", "delivered, failed, refused or gone"},
+	}
+	dead := one("GET", "/dead", "Events, and ranges of them, that ran out of tries", a.keptOf(webhook.Dead), "Kept")
+	parked := one("GET", "/parked", "Events that were refused alone, and are tried again", a.keptOf(webhook.Parked), "Kept")
+	dead.query, parked.query = keptPages, keptPages
+	replay := one("POST", "/replay", "Tell events once more: from one number to another, by ids, or what is dead", a.replay, "Replaying")
+	replay.body, replay.media, replay.code, replay.errors = "Replay", asJSON, http.StatusAccepted, []int{404, 409}
+	test := one("POST", "/test", "Send an event webhook.test now, and see what comes back; nothing else changes", a.testWebhook, "Delivery")
+	test.errors = []int{404, 429}
 	return []route{
 		list, add, one("GET", "", "One webhook, and how it stands", a.oneWebhook, "WebhookStanding"), change, drop, rotate,
+		tries, one("GET", "/deliveries/{delivery}", "One of them, with its body as it would be sent now", a.oneDelivery, "Delivery"),
+		dead, parked, replay, test,
 	}
 }

@@ -254,7 +254,7 @@ func (a *API) oneWebhook(w http.ResponseWriter, r *http.Request) error {
 	}
 	v, err := a.showWebhook(r.Context(), s.Webhook)
 	if err == nil {
-		gateway.WriteJSON(w, http.StatusOK, standingHook{v, s.PublicKey, s.Position, s.Head, s.Behind(), s.Parked, s.Dead, s.Again})
+		gateway.WriteJSON(w, http.StatusOK, standingHook{v, s.PublicKey, s.Position, s.Head, s.Behind(), s.Parked, s.Dead, s.Replaying})
 	}
 	return err
 }

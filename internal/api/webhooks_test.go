@@ -2,12 +2,16 @@ package api_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/instance"
+	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/webhook"
 )
 
 // hook is a webhook as it is answered.
@@ -122,4 +126,117 @@ func list(t *testing.T, a answer) (ids []uint64) {
 		ids = append(ids, h.ID)
 	}
 	return ids
+}
+
+// TestDeliveries reads what was tried and what was not taken, has it told again,
+// and tries an endpoint out.
+func TestDeliveries(t *testing.T) {
+	r := whole(t)
+	_, token, err := r.instances.Create(t.Context(), instance.Spec{Name: "north"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := r.instances.Create(t.Context(), instance.Spec{Name: "south"}); err != nil {
+		t.Fatal(err)
+	}
+	own := []string{"apikey", "", "Authorization", "Bearer " + token.Text}
+	call := func(method, path, body string) answer {
+		t.Helper()
+		return ask(t, r.mux, method, "/v1/webhooks"+path, body, own...)
+	}
+	h := call("POST", "", `{"url":"https://a.example","enabled":false}`).hook(t, 201)
+	path := fmt.Sprintf("/%d", h.ID)
+
+	// What it is tried out with is an event, and is logged.
+	type delivery struct {
+		ID                               uint64
+		Event, Name, Cause, State, Error string
+		Attempt                          int
+		Answer                           *struct{}
+		Request                          struct {
+			Headers map[string]string
+			Body    string
+		}
+	}
+	var tested delivery
+	a := call("POST", path+"/test", "")
+	if err := json.Unmarshal([]byte(a.body), &tested); err != nil || a.status != 200 || tested.Name != "webhook.test" || tested.Cause != "test" || tested.State != "failed" ||
+		tested.Error != "the connection failed" || tested.Answer != nil || tested.Request.Headers["webhook-signature"] != "v1,… v1a,…" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	var page struct {
+		Deliveries []delivery
+		Next       uint64
+	}
+	read := func(query string, n int) {
+		t.Helper()
+		page.Deliveries, page.Next = nil, 0
+		a := call("GET", path+"/deliveries"+query, "")
+		if err := json.Unmarshal([]byte(a.body), &page); err != nil || a.status != 200 || len(page.Deliveries) != n {
+			t.Errorf("%s: %+v, %v", query, a, err)
+		}
+	}
+	read("", 1)
+	if page.Deliveries[0].ID != tested.ID || tested.ID == 0 || page.Next != 0 {
+		t.Errorf("%+v", page)
+	}
+	read("?state=delivered", 0)
+	read("?state=failed&limit=1", 1)
+	read(fmt.Sprintf("?before=%d", tested.ID), 0)
+	call("GET", path+"/deliveries?state=x", "").isProblem(t, http.StatusBadRequest, "STATE_UNKNOWN")
+	call("GET", path+"/deliveries?before=x", "").isProblem(t, http.StatusBadRequest, "BAD_NUMBER")
+	if a := call("GET", fmt.Sprintf("%s/deliveries/%d", path, tested.ID), ""); a.status != 200 || !strings.Contains(a.body, tested.Event) {
+		t.Errorf("%+v", a)
+	}
+	call("GET", path+"/deliveries/1", "").isProblem(t, http.StatusNotFound, "DELIVERY_NOT_FOUND")
+	for _, c := range [][2]string{{"GET", "/deliveries"}, {"GET", "/deliveries/1"}, {"GET", "/dead"}, {"GET", "/parked"}, {"POST", "/replay"}, {"POST", "/test"}} {
+		ask(t, r.mux, c[0], "/v1/webhooks"+path+c[1], "{}", "apikey", "wrong").isProblem(t, http.StatusUnauthorized, "UNAUTHENTICATED")
+		call(c[0], "/999"+c[1], "{}").isProblem(t, http.StatusNotFound, "WEBHOOK_NOT_FOUND")
+	}
+}
+
+// TestReplay has what is dead be listed, and told again.
+func TestReplay(t *testing.T) {
+	r := whole(t)
+	if _, _, err := r.instances.Create(t.Context(), instance.Spec{Name: "north"}); err != nil {
+		t.Fatal(err)
+	}
+	call := func(method, path, body string) answer {
+		t.Helper()
+		return ask(t, r.mux, method, "/v1/webhooks"+path, body)
+	}
+	h := call("POST", "", `{"instance":"north","url":"https://a.example"}`).hook(t, 201)
+	path := fmt.Sprintf("/%d", h.ID)
+	_, err := r.core.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+		in := r.core.Store.Webhooks().In(tx)
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		return nil, errors.Join(
+			in.Keep(t.Context(), webhook.Kept{Webhook: h.ID, First: 2, Last: 4, State: webhook.Dead, Since: at, Tries: 70, Reason: "r"}),
+			in.Keep(t.Context(), webhook.Kept{Webhook: h.ID, First: 9, Last: 9, State: webhook.Parked, Since: at, Tries: 1, Next: at, Reason: "p"}))
+	})).Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for what, want := range map[string]string{
+		"/dead":                 `{"events":[{"first":2,"last":4,"since":"2026-01-02T03:04:05.000Z","tries":70,"reason":"r"}],"next":0}`,
+		"/dead?after=2&limit=1": `{"events":[],"next":0}`,
+		"/parked?limit=1":       `{"events":[{"first":9,"last":9,"since":"2026-01-02T03:04:05.000Z","tries":1,"nextTry":"2026-01-02T03:04:05.000Z","reason":"p"}],"next":9}`,
+	} {
+		if a := call("GET", path+what, ""); a.status != 200 || strings.TrimSpace(a.body) != want {
+			t.Errorf("%s: %s", what, a.body)
+		}
+	}
+	if a := call("POST", path+"/replay", `{"dead":true}`); a.status != http.StatusAccepted || strings.TrimSpace(a.body) != `{"events":3}` {
+		t.Errorf("%+v", a)
+	}
+	if a := call("GET", path, ""); !strings.Contains(a.body, `"dead":0,"replaying":1`) {
+		t.Errorf("%+v", a)
+	}
+	call("POST", path+"/replay", `{}`).isProblem(t, http.StatusBadRequest, "REPLAY_INVALID")
+	call("POST", path+"/replay", `{"from":2,"to":1}`).isProblem(t, http.StatusBadRequest, "REPLAY_INVALID")
+	call("POST", path+"/replay", `{"ids":["x"]}`).isProblem(t, http.StatusNotFound, "EVENT_NOT_FOUND")
+
+	if a := ask(t, r.mux, "GET", "/metrics", ""); !strings.Contains(a.body, `kabar_webhooks_kept{state="replaying"} 1`) || !strings.Contains(a.body, "kabar_webhooks 1\n") {
+		t.Errorf("%s", a.body)
+	}
 }

@@ -51,7 +51,7 @@ type Options struct {
 // The bounds of one try.
 const (
 	maxHeader  = 32 << 10 // of an answer
-	maxDrained = 16 << 10 // of a body that nobody wants, so that the connection can be used again
+	maxDrained = 16 << 10 // of the rest of a body, which nobody wants, so that the connection can be used again
 	drainTime  = 250 * time.Millisecond
 	dialTime   = 5 * time.Second // for each of a host's addresses
 	idleTime   = 30 * time.Second
@@ -163,7 +163,7 @@ func (c *Client) control(_ context.Context, _, address string, _ syscall.RawConn
 	return nil
 }
 
-// Post is one try of a webhook. The answer's body is nobody's.
+// Post is one try of a webhook. Of the answer's body its beginning is returned.
 func (c *Client) Post(ctx context.Context, r webhook.Request) (webhook.Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.o.Timeout)
 	defer cancel()
@@ -175,8 +175,9 @@ func (c *Client) Post(ctx context.Context, r webhook.Request) (webhook.Answer, e
 	// A connection whose answer was read to its end is used again. One who is
 	// slow about the end loses it, and has answered all the same.
 	defer time.AfterFunc(drainTime, cancel).Stop()
+	body, _ := io.ReadAll(io.LimitReader(res.Body, webhook.MaxAnswer))
 	_, _ = io.CopyN(io.Discard, res.Body, maxDrained)
-	return webhook.Answer{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now())}, nil
+	return webhook.Answer{Status: res.StatusCode, RetryAfter: retryAfter(res.Header.Get("Retry-After"), time.Now()), Body: body}, nil
 }
 
 // do sends a request; the answer's body is still to be read, and closed. One

@@ -76,11 +76,12 @@ func TestPost(t *testing.T) {
 		got.Store(r)
 		w.Header().Set("Retry-After", "7")
 		w.WriteHeader(http.StatusServiceUnavailable)
+		_, _ = io.WriteString(w, "busy"+strings.Repeat(".", 2000))
 	}))
 	defer s.Close()
 	c := client(t, Options{})
 	a, err := c.Post(t.Context(), webhook.Request{URL: s.URL + "/a?b=c", Header: map[string]string{"webhook-id": "1", "User-Agent": "x"}, Body: []byte("{}")})
-	if err != nil || a.Status != 503 || a.RetryAfter != 7*time.Second {
+	if err != nil || a.Status != 503 || a.RetryAfter != 7*time.Second || string(a.Body) != "busy"+strings.Repeat(".", webhook.MaxAnswer-4) {
 		t.Fatalf("%+v, %v", a, err)
 	}
 	r := got.Load()

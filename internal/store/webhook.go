@@ -201,3 +201,38 @@ func (q webhooks) Hasten(ctx context.Context, id uint64, now time.Time) error {
 	_, err := q.exec(ctx, "UPDATE webhook_kept SET next = min(next, ?) WHERE webhook_id = ? AND state = ?", now.UnixMilli(), id, webhook.Parked)
 	return err
 }
+
+func (q webhooks) KeptAcross(ctx context.Context, id, first, last uint64) (list []webhook.Kept, err error) {
+	for state := webhook.Parked; state <= webhook.Replaying; state++ {
+		some, err := q.kept(ctx, "AND first <= ? AND last >= ? AND (first < ? OR last > ?) ORDER BY first",
+			id, state, int64(last), int64(first), int64(first), int64(last))
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, some...)
+	}
+	return list, nil
+}
+
+func (q webhooks) DropKeptIn(ctx context.Context, id, first, last uint64) error {
+	_, err := q.exec(ctx, "DELETE FROM webhook_kept WHERE webhook_id = ? AND first <= ? AND last >= ?", id, int64(last), int64(first))
+	return err
+}
+
+func (q webhooks) ReplayDead(ctx context.Context, id uint64, most int, now time.Time) (n uint64, err error) {
+	const those = "SELECT first FROM webhook_kept WHERE webhook_id = ?1 AND state = 1 ORDER BY first LIMIT ?2"
+	_, err = q.row(ctx, "SELECT ifnull(sum(last - first + 1), 0) FROM webhook_kept WHERE webhook_id = ?1 AND first IN ("+those+")", []any{id, most}, &n)
+	if err == nil {
+		_, err = q.exec(ctx, "UPDATE webhook_kept SET state = 2, since = ?3, tries = 0, next = 0, reason = '' WHERE webhook_id = ?1 AND first IN ("+those+")",
+			id, most, now.UnixMilli())
+	}
+	return n, err
+}
+
+func (q webhooks) Totals(ctx context.Context) (n webhook.Totals, err error) {
+	if _, err = q.row(ctx, "SELECT count(*), count(nullif(hold_since, 0)) FROM webhooks WHERE enabled = 1", nil, &n.Webhooks, &n.Held); err != nil {
+		return n, err
+	}
+	_, err = q.row(ctx, "SELECT count(nullif(state <> 0, 1)), count(nullif(state <> 1, 1)), count(nullif(state <> 2, 1)) FROM webhook_kept", nil, &n.Parked, &n.Dead, &n.Replaying)
+	return n, err
+}

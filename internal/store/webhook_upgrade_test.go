@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/pressly/goose/v3"
 
+	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/webhook"
 )
@@ -67,4 +69,59 @@ func TestWebhooksOfAnOlderFolder(t *testing.T) {
 	if seq, ok, err := st.Position(bg, "webhook/3"); err != nil || !ok || seq != 5 {
 		t.Errorf("%d, %t, %v", seq, ok, err)
 	}
+}
+
+// TestTryRows stores tries, and leaves the newest.
+func TestTryRows(t *testing.T) {
+	at := time.UnixMilli(1700000000123).UTC()
+	row := func(hook, id uint64, v webhook.Verdict) webhook.TryRow {
+		return webhook.TryRow{Webhook: hook, ID: id, Verdict: v, Text: []byte(`{"Error":"é\"","Status":200}`)}
+	}
+	read := func(r webhook.Reader, hook uint64, q webhook.TryQuery, want ...webhook.TryRow) {
+		t.Helper()
+		if list, err := r.Tries(bg, hook, q); err != nil || len(list) != len(want) || len(want) > 0 && !reflect.DeepEqual(list, want) {
+			t.Errorf("read %+v, %v; want %+v", list, err, want)
+		}
+	}
+	refused := webhook.Refused
+	inBatches(t, t.TempDir(), func(st *store.Store, tx *journal.Tx) error {
+		w := st.Webhooks().In(tx)
+		if err := errors.Join(w.AddTries(bg, nil, nil), w.TrimTries(bg, nil, 1, 0)); err != nil {
+			return err
+		}
+		for id := uint64(3); id <= 4; id++ {
+			if err := w.AddWebhook(bg, webhook.Row{Webhook: webhook.Webhook{ID: id, Instance: id}, OldSecret: []byte{1}, OldUntil: at}); err != nil {
+				return err
+			}
+		}
+		return w.AddTries(bg, []webhook.TryRow{
+			row(3, 10, webhook.Taken), row(3, 30, webhook.Refused), row(3, 20, webhook.Failed), row(4, 10, webhook.Taken), row(9, 10, webhook.Taken),
+		}, map[uint64]time.Time{3: at, 9: at})
+	}, func(st *store.Store, tx *journal.Tx) error {
+		w := st.Webhooks().In(tx)
+		read(w, 3, webhook.TryQuery{Limit: 9}, row(3, 30, webhook.Refused), row(3, 20, webhook.Failed), row(3, 10, webhook.Taken))
+		read(w, 3, webhook.TryQuery{Limit: 1, Before: 30}, row(3, 20, webhook.Failed))
+		read(w, 3, webhook.TryQuery{Limit: 9, Verdict: &refused}, row(3, 30, webhook.Refused))
+		read(w, 3, webhook.TryQuery{Limit: 9, Verdict: &refused, Before: 30})
+		read(w, 9, webhook.TryQuery{Limit: 9}) // there is no such webhook
+		if r, _, err := w.Webhook(bg, 3); err != nil || !r.Taken.Equal(at) || len(r.OldSecret) != 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+		return errors.Join(
+			w.AddTries(bg, []webhook.TryRow{row(3, 30, webhook.Refused)}, map[uint64]time.Time{3: at.Add(-time.Hour)}),
+			w.TrimTries(bg, []uint64{3}, 2, 0), w.TrimTries(bg, []uint64{4}, 2, 11),
+			w.DropOldSecret(bg, 3, at), w.DropOldSecret(bg, 4, at.Add(-1)))
+	}, func(st *store.Store, tx *journal.Tx) error {
+		read(st.Webhooks(), 3, webhook.TryQuery{Limit: 9}, row(3, 30, webhook.Refused), row(3, 20, webhook.Failed))
+		read(st.Webhooks(), 4, webhook.TryQuery{Limit: 9})
+		three, _, err := st.Webhooks().Webhook(bg, 3)
+		four, _, err2 := st.Webhooks().Webhook(bg, 4)
+		if err := errors.Join(err, err2); err != nil || !three.Taken.Equal(at) || three.OldSecret != nil || len(four.OldSecret) != 1 {
+			t.Errorf("%+v, %+v, %v", three, four, err)
+		}
+		return st.Webhooks().In(tx).DropWebhook(bg, 3)
+	}, func(st *store.Store, _ *journal.Tx) error {
+		read(st.Webhooks(), 3, webhook.TryQuery{Limit: 9})
+		return nil
+	})
 }

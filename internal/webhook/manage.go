@@ -42,9 +42,9 @@ const maxList = 1000
 // Standing is how a webhook stands.
 type Standing struct {
 	Webhook
-	PublicKey           string // whpk_…
-	Position, Head      uint64 // up to where it was told everything, and the newest there is
-	Parked, Dead, Again int    // entries of Kept, by their states
+	PublicKey               string // whpk_…
+	Position, Head          uint64 // up to where it was told everything, and the newest there is
+	Parked, Dead, Replaying int    // entries of Kept, by their states
 }
 
 // Behind is how many numbers of its topic it is still to be told, or to pass by.
@@ -65,7 +65,7 @@ func (s *Service) Standing(ctx context.Context, id uint64) (Standing, error) {
 	st.Head, errs[1] = s.o.Journal.Head(ctx, topicOf(row.Webhook))
 	st.Parked, errs[2] = s.o.Store.CountKept(ctx, id, Parked)
 	st.Dead, errs[3] = s.o.Store.CountKept(ctx, id, Dead)
-	st.Again, errs[4] = s.o.Store.CountKept(ctx, id, Again)
+	st.Replaying, errs[4] = s.o.Store.CountKept(ctx, id, Replaying)
 	return st, errors.Join(errs[:]...)
 }
 

@@ -85,9 +85,9 @@ type State byte
 
 // The states of Kept.
 const (
-	Parked State = iota // refused alone; tried again
-	Dead                // out of tries
-	Again               // to be told again, because somebody asked for it
+	Parked    State = iota // refused alone; tried again
+	Dead                   // out of tries
+	Replaying              // to be told again, because somebody asked for it
 )
 
 // Kept is an event that was not taken, or a range of them.
@@ -99,6 +99,12 @@ type Kept struct {
 	Tries       int
 	Next        time.Time // of one that is parked
 	Reason      string
+}
+
+// Totals is how all webhooks stand together.
+type Totals struct {
+	Webhooks, Held          int // enabled ones, and those of them that are on hold
+	Parked, Dead, Replaying int // entries of Kept
 }
 
 // Reader is what can be read, from a snapshot or inside a change. ok is false
@@ -117,6 +123,12 @@ type Reader interface {
 	// Due is the parked one that is to be tried first.
 	Due(ctx context.Context, webhook uint64) (k Kept, ok bool, err error)
 	CountKept(ctx context.Context, webhook uint64, state State) (int, error)
+	// KeptAcross returns those that begin before first and reach to it, or end
+	// after last and begin before that: what reaches over a range's edges.
+	KeptAcross(ctx context.Context, webhook, first, last uint64) ([]Kept, error)
+	Totals(ctx context.Context) (Totals, error)
+
+	Tries(ctx context.Context, webhook uint64, q TryQuery) ([]TryRow, error)
 }
 
 // Tx reads and writes inside a change. A webhook goes with its instance, and
@@ -128,11 +140,24 @@ type Tx interface {
 	AddWebhook(ctx context.Context, r Row) error
 	SetWebhook(ctx context.Context, r Row) error // but for what never changes: Instance, Main, Created, Ref
 	DropWebhook(ctx context.Context, id uint64) error
+	// DropOldSecret forgets a secret that was replaced, and holds no more.
+	DropOldSecret(ctx context.Context, id uint64, now time.Time) error
 
 	Keep(ctx context.Context, k Kept) error // in place of what begins at the same number
 	DropKept(ctx context.Context, webhook, first uint64) error
+	// DropKeptIn drops what is of a range, in part or as a whole.
+	DropKeptIn(ctx context.Context, webhook, first, last uint64) error
+	// ReplayDead makes the first of a webhook's dead ones replays, and returns how
+	// many numbers they are.
+	ReplayDead(ctx context.Context, webhook uint64, most int, now time.Time) (uint64, error)
 	// Hasten makes all that a webhook has parked due.
 	Hasten(ctx context.Context, webhook uint64, now time.Time) error
+
+	// AddTries stores tries of webhooks that are still there, and when they took
+	// something last.
+	AddTries(ctx context.Context, rows []TryRow, taken map[uint64]time.Time) error
+	// TrimTries leaves of each webhook the newest tries, none with an id below oldest.
+	TrimTries(ctx context.Context, webhooks []uint64, keep int, oldest uint64) error
 }
 
 // Store is where webhooks stand.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/hub"
@@ -25,6 +26,11 @@ func (s *Service) Run(ctx context.Context) error {
 		return fmt.Errorf("webhook: %w", err)
 	}
 	r := &running{s: s, workers: map[uint64]*worker{}}
+	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	var kept sync.WaitGroup
+	kept.Go(func() { s.keepTries(keeping) })
+	defer kept.Wait()
+	defer stopKeeping()
 	defer r.stopAll()
 	for after := uint64(0); ; {
 		rows, err := s.o.Store.Webhooks(ctx, after, pageRows)
@@ -66,10 +72,10 @@ func (r *running) start(ctx context.Context, row Row) {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{s: r.s, id: row.ID, version: row.Version, cancel: cancel, done: make(chan struct{})}
+	w := &worker{s: r.s, id: row.ID, version: row.Version, handle: &handle{cancel: cancel, topic: topicOf(row.Webhook)}, done: make(chan struct{})}
 	r.workers[row.ID] = w
 	r.s.mu.Lock()
-	r.s.workers[row.ID] = cancel
+	r.s.workers[row.ID] = w.handle
 	r.s.mu.Unlock()
 	r.all.Go(func() {
 		err := w.run(ctx)
@@ -99,7 +105,7 @@ func (r *running) look(ctx context.Context, id uint64) {
 	if w := r.workers[id]; w != nil {
 		if !w.ended() {
 			if !ok || row.Version != w.version {
-				w.cancel()
+				w.handle.cancel()
 			}
 			return
 		}
@@ -115,7 +121,7 @@ func (r *running) look(ctx context.Context, id uint64) {
 
 func (r *running) stopAll() {
 	for _, w := range r.workers {
-		w.cancel()
+		w.handle.cancel()
 	}
 	r.all.Wait()
 }
@@ -133,17 +139,26 @@ type worker struct {
 	s       *Service
 	id      uint64
 	version uint64 // of the row that it works by
-	cancel  context.CancelFunc
+	handle  *handle
 	done    chan struct{}
 
 	row    Row
 	signer *signer // of row; nil until something is tried
+	bucket bucket
 	cursor *hub.Cursor
 	page   []*journal.Message // read, in order
 	read   uint64             // up to where the topic was read, page included
 	head   *journal.Message   // the one that is to be told next, not in page
 	parked Kept               // the one that is to be tried first, where some is
 	some   bool
+	replay replay
+}
+
+// handle is what others may do with a worker, and see of it.
+type handle struct {
+	cancel context.CancelFunc // static
+	topic  string             // static
+	at     atomic.Uint64      // up to where it told everything
 }
 
 func (w *worker) ended() bool {
@@ -159,6 +174,7 @@ func (w *worker) ended() bool {
 func (w *worker) run(ctx context.Context) error {
 	for {
 		err := w.work(ctx)
+		_ = w.saveReplay(context.WithoutCancel(ctx)) // what cannot be saved begins a little earlier
 		w.release()
 		if ctx.Err() != nil || errors.Is(err, errOutdated) || errors.Is(err, hub.ErrClosing) {
 			return err

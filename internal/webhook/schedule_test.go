@@ -49,10 +49,10 @@ func TestNext(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	for code, want := range map[int]verdict{
-		200: taken, 201: taken, 204: taken, 299: taken, 100: failed, 0: failed, 300: refused, 301: refused, 308: refused, 400: refused, 401: refused,
-		403: refused, 404: refused, 407: refused, 408: failed, 409: refused, 410: gone, 411: refused, 422: refused, 428: refused, 429: failed, 431: refused, 499: refused,
-		500: failed, 501: failed, 502: failed, 503: failed, 504: failed, 599: failed, 999: failed,
+	for code, want := range map[int]Verdict{
+		200: Taken, 201: Taken, 204: Taken, 299: Taken, 100: Failed, 0: Failed, 300: Refused, 301: Refused, 308: Refused, 400: Refused, 401: Refused,
+		403: Refused, 404: Refused, 407: Refused, 408: Failed, 409: Refused, 410: Gone, 411: Refused, 422: Refused, 428: Refused, 429: Failed, 431: Refused, 499: Refused,
+		500: Failed, 501: Failed, 502: Failed, 503: Failed, 504: Failed, 599: Failed, 999: Failed,
 	} {
 		if got := judge(code); got != want {
 			t.Errorf("%d: %v", code, got)

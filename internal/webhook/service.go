@@ -90,14 +90,16 @@ type Service struct {
 	sealer sealer
 	wake   chan struct{} // one place: changed has something
 	counts counts
+	log    tryLog
 
 	mu      sync.Mutex
-	changed map[uint64]struct{}           // guarded by mu: webhooks that Run is to look at
-	workers map[uint64]context.CancelFunc // guarded by mu: ends the worker that a webhook has now
+	changed map[uint64]struct{} // guarded by mu: webhooks that Run is to look at
+	workers map[uint64]*handle  // guarded by mu: of the worker that a webhook has now
+	testing map[uint64]struct{} // guarded by mu: webhooks that are tried out
 }
 
 type counts struct {
-	delivered, failed, parked, died, holds atomic.Int64
+	delivered, failed, parked, died, holds, replayed atomic.Int64
 }
 
 // Stats is what was done since the start.
@@ -107,6 +109,8 @@ type Stats struct {
 	Parked    int64 // events that were refused alone
 	Dead      int64 // times that something ran out of tries
 	Holds     int64 // times that an endpoint went on hold
+	Replayed  int64 // events that were told again, because somebody asked for it
+	Unlogged  int64 // tries that the delivery log lacks, because there were too many at once
 }
 
 // New makes the service. Run delivers.
@@ -114,7 +118,8 @@ func New(o Options) (*Service, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}, workers: map[uint64]context.CancelFunc{}}
+	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}, workers: map[uint64]*handle{}, testing: map[uint64]struct{}{}}
+	s.log.wake, s.log.since = make(chan struct{}, 1), map[uint64]int{}
 	var err error
 	s.sealer, err = newSealer(o.Key)
 	return s, err
@@ -123,7 +128,7 @@ func New(o Options) (*Service, error) {
 // Stats is what was done since the start.
 func (s *Service) Stats() Stats {
 	c := &s.counts
-	return Stats{c.delivered.Load(), c.failed.Load(), c.parked.Load(), c.died.Load(), c.holds.Load()}
+	return Stats{c.delivered.Load(), c.failed.Load(), c.parked.Load(), c.died.Load(), c.holds.Load(), c.replayed.Load(), s.log.lost.Load()}
 }
 
 // background is for what runs inside a change, which waits for nobody.
@@ -152,10 +157,10 @@ func (s *Service) look(id uint64) {
 // here on is told by one that knows it as it is.
 func (s *Service) outdated(id uint64) {
 	s.mu.Lock()
-	end := s.workers[id]
+	h := s.workers[id]
 	s.mu.Unlock()
-	if end != nil {
-		end()
+	if h != nil {
+		h.cancel()
 	}
 	s.look(id)
 }

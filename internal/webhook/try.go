@@ -16,19 +16,20 @@ import (
 	"github.com/kabar-io/kabar/internal/status"
 )
 
-// verdict is what an answer means for the event and its endpoint.
-type verdict byte
+// Verdict is what an answer means for the event and its endpoint.
+type Verdict byte
 
+// The verdicts of a try.
 const (
-	failed  verdict = iota // the endpoint is not fit: all waits
-	taken                  // done
-	refused                // this event alone
-	gone                   // the endpoint wants no more
+	Failed  Verdict = iota // the endpoint is not fit: all waits
+	Taken                  // done
+	Refused                // this event alone
+	Gone                   // the endpoint wants no more
 )
 
 // attempt is what came of one try.
 type attempt struct {
-	verdict    verdict
+	verdict    Verdict
 	retryAfter time.Duration
 	words      string // what failed, for its owner
 }
@@ -40,59 +41,78 @@ const (
 	statusTooMany = 429
 )
 
-func judge(code int) verdict {
+func judge(code int) Verdict {
 	switch {
 	case code >= 200 && code < 300:
-		return taken
+		return Taken
 	case code == statusGone:
-		return gone
+		return Gone
 	case code == statusTimeout, code == statusTooMany, code >= 500, code < 200:
-		return failed
+		return Failed
 	}
-	return refused // a redirect too: whoever is meant must be named
+	return Refused // a redirect too: whoever is meant must be named
 }
 
 // stillTakes is how long a try that is under way may still take when its worker
 // ends. One that was broken off is made again, though it may have been taken.
 const stillTakes = 3 * time.Second
 
-// try posts an event once.
-func (w *worker) try(ctx context.Context, m *journal.Message) attempt {
+// try posts an event once, when the endpoint's rate lets it, and notes what came
+// of it. t says what the try is of.
+func (w *worker) try(ctx context.Context, m *journal.Message, t Try) attempt {
 	if w.signer == nil {
 		var err error
 		if w.signer, err = w.s.signerOf(w.row); err != nil {
 			w.s.counts.failed.Add(1)
 			w.s.o.Log.Error("an event cannot be signed for its webhook", "webhook", w.row.ID, "error", err)
-			return attempt{words: "the server could not sign it"}
+			return attempt{words: unsigned}
 		}
 	}
-	return w.s.post(ctx, w.row.Webhook, w.signer, m)
+	if w.pace(ctx) != nil {
+		return attempt{}
+	}
+	t.Seq = m.Seq(w.topic())
+	t, a := w.s.post(ctx, w.row.Webhook, w.signer, m, t)
+	if ctx.Err() == nil || a.verdict == Taken { // else it was broken off, and is made again
+		w.s.note(w.row.ID, t)
+	}
+	return a
 }
 
+// unsigned is what the owner of an endpoint reads of what is our own fault.
+const unsigned = "the server could not sign it"
+
 // post is one try of an event at an endpoint.
-func (s *Service) post(ctx context.Context, h Webhook, k *signer, m *journal.Message) attempt {
-	r, err := s.request(h, k, m, time.Now())
+func (s *Service) post(ctx context.Context, h Webhook, k *signer, m *journal.Message, t Try) (Try, attempt) {
+	t.Event, t.Name, t.At = m.ID, instance.EventName(m.Data), time.Now()
+	a := attempt{words: unsigned}
+	r, err := s.request(h, k, m, t.At)
 	if err != nil {
-		s.counts.failed.Add(1)
 		s.o.Log.Error("an event cannot be written for its webhook", "webhook", h.ID, "error", err)
-		return attempt{words: "the server could not sign it"}
+	} else {
+		var answer Answer
+		limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Attempt)
+		defer cancel()
+		defer context.AfterFunc(ctx, func() { time.AfterFunc(stillTakes, cancel) })()
+		answer, err = s.o.Sender.Post(limited, r)
+		t.Header, t.Took = redacted(r.Header), time.Since(t.At)
+		if err != nil {
+			a.words = wordsOf(err, s.o.Attempt)
+		} else {
+			a = attempt{verdict: judge(answer.Status), retryAfter: answer.RetryAfter}
+			if a.verdict != Taken {
+				a.words = fmt.Sprintf("the receiver answered %d", answer.Status)
+			}
+			t.Status, t.Answer = answer.Status, strings.ToValidUTF8(string(answer.Body[:min(len(answer.Body), MaxAnswer)]), "\ufffd")
+		}
 	}
-	limited, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.o.Attempt)
-	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(stillTakes, cancel) })()
-	answer, err := s.o.Sender.Post(limited, r)
-	if err != nil {
-		s.counts.failed.Add(1)
-		return attempt{words: wordsOf(err, s.o.Attempt)}
-	}
-	a := attempt{verdict: judge(answer.Status), retryAfter: answer.RetryAfter}
-	if a.verdict == taken {
+	if a.verdict == Taken {
 		s.counts.delivered.Add(1)
-		return a
+	} else {
+		s.counts.failed.Add(1)
 	}
-	s.counts.failed.Add(1)
-	a.words = fmt.Sprintf("the receiver answered %d", answer.Status)
-	return a
+	t.Verdict, t.Error = a.verdict, a.words
+	return t, a
 }
 
 // wordsOf is what the owner of an endpoint may know of a failure.
@@ -131,11 +151,18 @@ func (s *Service) request(h Webhook, k *signer, m *journal.Message, now time.Tim
 	}}
 	if h.Format == CloudEvents {
 		r.Header["Content-Type"] = "application/cloudevents+json; charset=utf-8"
-		r.Body = instance.AppendCloudEvent(nil, m, eventSeq(m), "")
-	} else {
-		r.Body = instance.AppendEvent(make([]byte, 0, len(m.Data)+128), m, eventSeq(m), "")
 	}
+	r.Body = bodyOf(h.Format, m)
 	return r, k.sign(r, m.ID, now)
+}
+
+// bodyOf is an event as a format has it.
+func bodyOf(f Format, m *journal.Message) []byte {
+	b := make([]byte, 0, len(m.Data)+256)
+	if f == CloudEvents {
+		return instance.AppendCloudEvent(b, m, eventSeq(m), "")
+	}
+	return instance.AppendEvent(b, m, eventSeq(m), "")
 }
 
 // eventSeq is an event's number in its instance's topic, whoever hears it.

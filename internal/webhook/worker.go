@@ -55,27 +55,47 @@ func (w *worker) load(ctx context.Context) error {
 	if w.read, err = w.s.position(ctx, row); err != nil {
 		return err
 	}
+	w.handle.at.Store(w.read)
+	if w.replay, err = w.nextReplay(ctx, w.s.o.Store); err != nil {
+		return err
+	}
 	w.parked, w.some, err = w.s.o.Store.Due(ctx, w.id)
 	return err
 }
 
-// turn tries what is due: one that is parked, then the next in order.
+// turn tries what is due: one that is parked, one that is replayed, then the
+// next in order.
 func (w *worker) turn(ctx context.Context) error {
 	if w.some && !w.held() && !time.Now().Before(w.parked.Next) {
 		if err := w.again(ctx); err != nil {
 			return err
 		}
 	}
-	if err := w.next(ctx); err != nil || w.head == nil {
+	if w.replay.some && !w.held() {
+		if err := w.replayOne(ctx); err != nil {
+			return err
+		}
+	}
+	if err := w.next(ctx); err != nil {
 		return err
 	}
-	return w.deliver(ctx)
+	switch {
+	case w.head != nil:
+		return w.deliver(ctx)
+	case w.replay.some && w.held(): // it is the probe, where nothing else waits
+		w.release()
+		if err := wait(ctx, w.row.Hold.Next); err != nil {
+			return err
+		}
+		return w.replayOne(ctx)
+	}
+	return nil
 }
 
 func (w *worker) held() bool { return !w.row.Hold.Since.IsZero() }
 
 // next finds the head: the next event that the webhook gets. It waits for one,
-// but not longer than until what is parked is due.
+// but not longer than until what is parked or replayed is due.
 func (w *worker) next(ctx context.Context) error {
 	for w.head == nil {
 		if len(w.page) == 0 {
@@ -105,17 +125,32 @@ func (w *worker) wants(m *journal.Message) bool {
 	return m.Kind == instance.KindEvent && (w.row.Events == nil || slices.Contains(w.row.Events, instance.EventName(m.Data)))
 }
 
-// fill reads on; more is false where what is parked is due before there is more.
+// due is when something else than the next event is to be tried; ok is false
+// where there is nothing.
+func (w *worker) due() (at time.Time, ok bool) {
+	switch {
+	case w.replay.some:
+		return time.Time{}, true
+	case w.some && !w.held():
+		return w.parked.Next, true
+	}
+	return time.Time{}, false
+}
+
+// fill reads on; more is false where something else is due before there is more.
 func (w *worker) fill(ctx context.Context) (more bool, err error) {
 	until := ctx
-	if w.some && !w.held() {
+	if at, some := w.due(); some {
 		head, err := w.s.o.Journal.Head(ctx, w.topic())
 		if err != nil {
 			return false, err
 		}
 		if head <= w.read { // nothing is there yet
+			if !time.Now().Before(at) {
+				return false, nil
+			}
 			var cancel context.CancelFunc
-			until, cancel = context.WithDeadline(ctx, w.parked.Next)
+			until, cancel = context.WithDeadline(ctx, at)
 			defer cancel()
 		}
 	}
@@ -175,14 +210,15 @@ func (w *worker) release() {
 	if w.cursor != nil {
 		w.cursor.Close()
 	}
-	w.cursor, w.page = nil, nil
-	if w.head != nil {
-		w.read = w.head.Seq(w.topic())
+	if len(w.page) > 0 {
+		w.read = w.page[0].Seq(w.topic()) - 1
 	}
+	w.cursor, w.page, w.replay.page = nil, nil, nil
 }
 
 // pass notes that everything up to seq is told, or durably kept.
 func (w *worker) pass(seq uint64) {
+	w.handle.at.Store(seq)
 	w.s.o.Acked.Acked(hub.Acked{Owner: positionOwner(w.id), Topic: w.topic(), Seq: seq})
 }
 
@@ -196,24 +232,24 @@ func (w *worker) deliver(ctx context.Context) error {
 	}
 	m := w.head
 	seq := m.Seq(w.topic())
-	a := w.try(ctx, m)
+	a := w.try(ctx, m, Try{Attempt: w.row.Hold.Tries + 1})
 	if err := ctx.Err(); err != nil {
-		if a.verdict == taken {
+		if a.verdict == Taken {
 			w.pass(seq)
 		}
 		return err
 	}
 	var err error
 	switch a.verdict {
-	case taken:
+	case Taken:
 		if w.held() || w.row.Error != "" {
 			err = w.well(ctx)
 		}
-	case gone:
+	case Gone:
 		return w.disable(ctx, a)
-	case refused:
+	case Refused:
 		var full bool
-		if full, err = w.park(ctx, seq, a); err == nil && full {
+		if full, err = w.park(ctx, seq, a, nothing); err == nil && full {
 			return w.hold(ctx, m, seq, a)
 		}
 	default:
@@ -284,11 +320,10 @@ func (w *worker) disable(ctx context.Context, a attempt) error {
 	return errOutdated
 }
 
-// hold has everything wait for the head, which is tried again by the schedule.
-// What waited as long as tries last is dead, and the rest waits on.
-func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a attempt) error {
-	now := time.Now()
-	h := w.row.Hold
+// heldOn is the hold after one more try in vain, and whether what was said then
+// has been tried as long as tries last.
+func (w *worker) heldOn(now, said time.Time, a attempt) (h Hold, over bool) {
+	h = w.row.Hold
 	if h.Since.IsZero() {
 		h.Since = stored(now)
 		w.s.counts.holds.Add(1)
@@ -296,13 +331,21 @@ func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a att
 	}
 	h.Tries++
 	began := h.Since
-	if said := stored(m.Time); said.After(began) {
+	if said := stored(said); said.After(began) {
 		began = said
 	}
 	end := began.Add(maxTrying)
 	h.Next = stored(next(now, end, h.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
+	return h, !now.Before(end)
+}
+
+// hold has everything wait for the head, which is tried again by the schedule.
+// What waited as long as tries last is dead, and the rest waits on.
+func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a attempt) error {
+	now := time.Now()
+	h, over := w.heldOn(now, m.Time, a)
 	var dead *Kept
-	if !now.Before(end) {
+	if over {
 		last, err := w.s.lastBefore(ctx, w.topic(), seq, now.Add(-maxTrying))
 		if err != nil {
 			return err
@@ -333,11 +376,13 @@ func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a att
 	return nil
 }
 
+func nothing(Tx) error { return nil }
+
 var errFull = errors.New("webhook: too many are parked")
 
 // park keeps one event apart that was refused alone; full is true where too many
-// are. It was reached, so a hold is over.
-func (w *worker) park(ctx context.Context, seq uint64, a attempt) (full bool, err error) {
+// are. It was reached, so a hold is over. also is done in the same change.
+func (w *worker) park(ctx context.Context, seq uint64, a attempt, also func(t Tx) error) (full bool, err error) {
 	now := time.Now()
 	k := Kept{
 		Webhook: w.id, First: seq, Last: seq, Since: stored(now), Tries: 1, Reason: a.words,
@@ -350,6 +395,9 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt) (full bool, er
 			return errFull
 		}
 		row.Hold, row.Error = Hold{}, a.words
+		if err := also(t); err != nil {
+			return err
+		}
 		return t.Keep(background, k)
 	})
 	switch {
@@ -364,22 +412,22 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt) (full bool, er
 // again tries the parked event that is due.
 func (w *worker) again(ctx context.Context) error {
 	k := w.parked
-	ms, err := w.s.o.Journal.Read(ctx, w.topic(), k.First-1, 1)
+	m, err := w.s.message(ctx, w.topic(), k.First)
 	expired := errors.Is(err, journal.ErrExpired)
 	if err != nil && !expired {
 		return err
 	}
-	a := attempt{verdict: taken} // where it is no more, or not wanted any more
+	a := attempt{verdict: Taken} // where it is no more, or not wanted any more
 	if expired {
-		a = attempt{verdict: failed, words: swept}
+		a = attempt{verdict: Failed, words: swept}
 	}
-	if len(ms) == 1 && w.wants(ms[0]) {
-		a = w.try(ctx, ms[0])
+	if m != nil && w.wants(m) {
+		a = w.try(ctx, m, Try{Cause: Late, Attempt: k.Tries + 1})
 	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case a.verdict == gone:
+	case a.verdict == Gone:
 		return w.disable(ctx, a)
 	}
 	now := time.Now()
@@ -391,12 +439,12 @@ func (w *worker) again(ctx context.Context) error {
 		k.State, k.Next = Dead, time.Time{}
 	}
 	err = w.change(ctx, func(t Tx, _ *Row) error {
-		if a.verdict != taken {
+		if a.verdict != Taken {
 			return t.Keep(background, k)
 		}
 		return t.DropKept(background, k.Webhook, k.First)
 	})
-	if err == nil && a.verdict != taken && k.State == Dead {
+	if err == nil && a.verdict != Taken && k.State == Dead {
 		w.s.counts.died.Add(1)
 	}
 	return err

@@ -1,0 +1,37 @@
+package webhook
+
+import (
+	"context"
+	"time"
+)
+
+// bucket spaces the tries of one endpoint: so many a second, with a second's
+// worth at once after a pause. It belongs to one goroutine.
+type bucket struct{ full time.Time } // when it will be
+
+// next is when one more may be tried at a rate. It counts that one.
+func (b *bucket) next(now time.Time, rate float64) time.Time {
+	if rate <= 0 {
+		return now
+	}
+	one := time.Duration(float64(time.Second) / rate)
+	if b.full.Before(now) {
+		b.full = now
+	}
+	at := b.full.Add(-max(0, time.Second-one))
+	b.full = b.full.Add(one)
+	return at
+}
+
+// pace waits until the endpoint may be tried once more.
+func (w *worker) pace(ctx context.Context) error {
+	now := time.Now()
+	at := w.bucket.next(now, w.row.Rate)
+	if !at.After(now) {
+		return ctx.Err()
+	}
+	if at.Sub(now) >= time.Second {
+		w.release() // what waits long holds no memory
+	}
+	return wait(ctx, at)
+}
