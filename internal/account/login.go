@@ -216,6 +216,15 @@ func (s *Service) Logout(ctx context.Context, l Login) error {
 	})
 }
 
+// Logins are a user's logins with ids after one, ascending, at most limit. One
+// that is over stands there until it is swept.
+func (s *Service) Logins(ctx context.Context, user, after uint64, limit int) ([]Login, error) {
+	if _, err := found(s.o.Store.User(ctx, user)); err != nil {
+		return nil, err
+	}
+	return s.o.Store.LoginsAfter(ctx, user, after, limit)
+}
+
 // EndLogins ends all logins of a user.
 func (s *Service) EndLogins(ctx context.Context, user uint64) error {
 	return s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {

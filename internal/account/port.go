@@ -27,6 +27,8 @@ type Reader interface {
 	Login(ctx context.Context, id uint64) (u User, l Login, ok bool, err error)
 	LoginByToken(ctx context.Context, hash []byte) (u User, l Login, ok bool, err error)
 	LoginsOf(ctx context.Context, user uint64) ([]uint64, error)
+	// LoginsAfter are the logins of a user with ids after one, ascending.
+	LoginsAfter(ctx context.Context, user, after uint64, limit int) ([]Login, error)
 
 	// LoginByTicket returns the login that has this ticket, with its user.
 	LoginByTicket(ctx context.Context, hash []byte) (u User, l Login, t Ticket, ok bool, err error)

@@ -112,6 +112,15 @@ func (a *API) people() []route {
 		user("POST", "/restore", "Open a suspended account again", a.restore),
 		badges,
 		{
+			method: "GET", path: "/v1/users/{id}/sessions", handle: a.sessions, who: administrator, tag: "people",
+			summary: "The logins of an account, by id: what each has acknowledged, and its live sockets with how they came back",
+			query:   pages, code: http.StatusOK, answer: "Logins", errors: []int{404},
+		},
+		{
+			method: "DELETE", path: "/v1/sessions/{id}", handle: a.disconnect, who: administrator, tag: "people",
+			summary: "Disconnect a socket: it closes with 1000, and its login lives on", code: http.StatusNoContent, errors: []int{404},
+		},
+		{
 			method: "GET", path: "/v1/groups", handle: a.groups, who: administrator, tag: "people",
 			summary: "The groups of accounts: who may use which endpoint", code: http.StatusOK, answer: "Groups",
 		},

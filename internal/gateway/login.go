@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"math/rand/v2"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -31,6 +33,8 @@ type login struct {
 	id      uint64
 	created int64
 	idle    time.Duration
+	came    Came   // written while it opens
+	mark    uint32 // what tells the login's sockets apart
 
 	// owned by the reading side
 	seen    int64
@@ -44,6 +48,15 @@ func (s *LoginSocket) LogIn(of *Logins, l account.Login) {
 			of: of, id: l.ID, created: l.Created.UnixNano(), idle: l.Idle, seen: l.Seen.UnixNano(), expires: l.Expires.UnixNano(),
 		}
 	}
+}
+
+// Open is Socket's, and keeps how the peer came back.
+func (s *LoginSocket) Open(ctx context.Context, e *Edge, c *ws.Conn, w Way) error {
+	came, err := s.open(ctx, e, c, w)
+	if s.login != nil {
+		s.login.came, s.login.mark = came, rand.Uint32() //nolint:gosec // it is a name, and opens nothing
+	}
+	return err
 }
 
 // LoginID is the login's, 0 for nobody's.

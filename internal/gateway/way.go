@@ -48,9 +48,8 @@ func (o Outcome) String() string { return outcomeWords[o] }
 
 // Way is how a client comes back, and where in its topic that is.
 type Way struct {
-	Gateway string
-	By      By
-	Start   hub.Start
+	By    By
+	Start hub.Start
 }
 
 // Strict is the way of who cannot be told that something is not kept any more:
@@ -77,12 +76,12 @@ func (e *Edge) Begin(ctx context.Context, s *hub.Session, w Way) (Came, error) {
 		c.Outcome = outcomeOf(err)
 	case b.Lost > 0:
 		c.Outcome = OutcomeExpired
-		e.Log.Info("somebody came back to less than they were owed: the rest is not kept any more", "gateway", w.Gateway, "by", w.By, "user", s.User, "topic", s.Topic, "lost", b.Lost)
+		e.Log.Info("somebody came back to less than they were owed: the rest is not kept any more", "gateway", e.Name, "by", w.By, "user", s.User, "topic", s.Topic, "lost", b.Lost)
 	case b.Head > b.Position:
 		c.Outcome = OutcomeBehind
 	}
 	if w.By != ByNothing {
-		e.Resumes.add(Resumed{w.Gateway, w.By, c.Outcome})
+		e.Resumes.add(Resumed{e.Name, w.By, c.Outcome})
 	}
 	return c, err
 }
@@ -103,7 +102,7 @@ func outcomeOf(err error) Outcome {
 // Resume finds the way of a session that asks for what came after a position:
 // "", a position, or "last" for where its owner has everything; first is where
 // an owner begins that never said.
-func (e *Edge) Resume(ctx context.Context, gateway, after, owner string, first func() (uint64, error)) (Way, error) {
+func (e *Edge) Resume(ctx context.Context, after, owner string, first func() (uint64, error)) (Way, error) {
 	switch after {
 	case "":
 		return Way{}, nil
@@ -115,10 +114,10 @@ func (e *Edge) Resume(ctx context.Context, gateway, after, owner string, first f
 		if err == nil && !ok {
 			seq, err = first()
 		}
-		return Way{gateway, ByLast, hub.Kept(seq)}, err
+		return Way{ByLast, hub.Kept(seq)}, err
 	}
 	start, err := e.at(after)
-	return Way{gateway, ByPosition, start}, err
+	return Way{ByPosition, start}, err
 }
 
 // at is where a position begins. One of another log is refused when its topic

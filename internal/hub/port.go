@@ -57,5 +57,7 @@ type Acked struct {
 // Positions keeps acknowledged positions; the store does.
 type Positions interface {
 	Position(ctx context.Context, owner string) (seq uint64, ok bool, err error)
+	// PositionsUnder are those of owner and of owner/…, by name.
+	PositionsUnder(ctx context.Context, owner string) ([]Acked, error)
 	SavePositions(tx *journal.Tx, acked []Acked) error
 }

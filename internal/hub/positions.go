@@ -3,6 +3,8 @@ package hub
 import (
 	"context"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -62,6 +64,33 @@ func (c *Collector) Position(ctx context.Context, owner string) (seq uint64, ok 
 		return max(a.Seq, seq), true, err
 	}
 	return seq, ok, err
+}
+
+// Under are the positions of owner and of owner/…, by name.
+func (c *Collector) Under(ctx context.Context, owner string) ([]Acked, error) {
+	all, err := c.store.PositionsUnder(ctx, owner)
+	if err != nil {
+		return nil, err
+	}
+	newer := func(a Acked) {
+		i, found := slices.BinarySearchFunc(all, a.Owner, func(have Acked, name string) int { return strings.Compare(have.Owner, name) })
+		switch {
+		case !found:
+			all = slices.Insert(all, i, a)
+		case all[i].Topic != a.Topic || all[i].Seq < a.Seq:
+			all[i] = a
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, waiting := range []map[string]Acked{c.saving, c.acked} {
+		for name, a := range waiting {
+			if name == owner || strings.HasPrefix(name, owner) && name[len(owner)] == '/' {
+				newer(a)
+			}
+		}
+	}
+	return all, nil
 }
 
 // Begin gives an owner without a position one, durably: what is said from

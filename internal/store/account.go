@@ -111,6 +111,21 @@ func (q accounts) LoginByToken(ctx context.Context, hash []byte) (account.User, 
 	return q.login(ctx, "l.token_hash = ?", hash)
 }
 
+func (q accounts) LoginsAfter(ctx context.Context, user, after uint64, limit int) ([]account.Login, error) {
+	var ls []account.Login
+	err := q.rows(ctx, "SELECT id, user_id, gateway, created, seen, expires, idle, inbox_start FROM logins WHERE user_id = ? AND id > ? ORDER BY id LIMIT ?",
+		[]any{user, after, limit}, func(scan func(...any) error) error {
+			var l account.Login
+			var created, seen, expires, idle int64
+			err := scan(&l.ID, &l.User, &l.Gateway, &created, &seen, &expires, &idle, &l.InboxStart)
+			l.Idle = time.Duration(idle) * time.Millisecond
+			l.Created, l.Seen, l.Expires = fromMillis(created), fromMillis(seen), fromMillis(expires)
+			ls = append(ls, l)
+			return err
+		})
+	return ls, err
+}
+
 func (q accounts) LoginsOf(ctx context.Context, user uint64) ([]uint64, error) {
 	return q.ids(ctx, "SELECT id FROM logins WHERE user_id = ? ORDER BY id", user)
 }

@@ -13,6 +13,20 @@ func (s *Store) Position(ctx context.Context, owner string) (seq uint64, ok bool
 	return seq, ok, err
 }
 
+// PositionsUnder are the positions of owner and of owner/…, by name.
+func (s *Store) PositionsUnder(ctx context.Context, owner string) ([]hub.Acked, error) {
+	var all []hub.Acked
+	// '0' is what follows '/'.
+	err := s.rows(ctx, "SELECT owner, topic, seq FROM positions WHERE owner = ?1 OR owner > ?1 || '/' AND owner < ?1 || '0' ORDER BY owner", []any{owner},
+		func(scan func(...any) error) error {
+			var a hub.Acked
+			err := scan(&a.Owner, &a.Topic, &a.Seq)
+			all = append(all, a)
+			return err
+		})
+	return all, err
+}
+
 // SavePositions writes positions; an owner's topic may change, its position in
 // one topic never moves back.
 func (s *Store) SavePositions(tx *journal.Tx, acked []hub.Acked) error {

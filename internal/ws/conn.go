@@ -102,6 +102,16 @@ type sock interface {
 // RemoteAddr is the peer's address as the Request had it.
 func (c *Conn) RemoteAddr() string { return c.sock.remote(c) }
 
+// Handler is who hears the connection; nil before it is open.
+func (c *Conn) Handler() Handler {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.flags&isOpen == 0 {
+		return nil
+	}
+	return c.h
+}
+
 // Queued is how many bytes wait to be sent.
 func (c *Conn) Queued() int {
 	c.mu.Lock()

@@ -69,11 +69,11 @@ func (w *world) build(c *transcript.Core) (transcript.Routes, error) {
 		return transcript.Routes{}, err
 	}
 	mux := http.NewServeMux()
-	dm := direct.New(direct.Options{Edge: c.Edge, Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits, Text: 800})
-	ev := events.New(events.Options{Edge: c.Edge, Journal: c.Journal, Instances: instances, Admin: admin, Limits: limits})
-	fd := feed.New(feed.Options{Edge: c.Edge, Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits, Publish: feed.Anyone})
-	rl := relay.New(relay.Options{Edge: c.Edge, Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits})
-	w.bots = bot.New(bot.Options{Edge: c.Edge, Journal: c.Journal, Accounts: c.Accounts, Processes: w.processes, Limits: limits})
+	dm := direct.New(direct.Options{Edge: c.Edge.For("direct"), Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits, Text: 800})
+	ev := events.New(events.Options{Edge: c.Edge.For("events"), Journal: c.Journal, Instances: instances, Admin: admin, Limits: limits})
+	fd := feed.New(feed.Options{Edge: c.Edge.For("feed"), Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits, Publish: feed.Anyone})
+	rl := relay.New(relay.Options{Edge: c.Edge.For("relay"), Journal: c.Journal, Accounts: c.Accounts, Chats: c.Chats, Limits: limits})
+	w.bots = bot.New(bot.Options{Edge: c.Edge.For("bot"), Journal: c.Journal, Accounts: c.Accounts, Processes: w.processes, Limits: limits})
 	own := api.New(api.Options{
 		Edge: c.Edge, Journal: c.Journal, Hub: c.Hub, Sockets: c.Sockets, Accounts: c.Accounts, Chats: c.Chats,
 		Instances: instances, Processes: w.processes, Admin: admin,

@@ -172,3 +172,36 @@ func proved(ctx context.Context, s *transcript.Scene, rest string) error {
 		}
 	}
 }
+
+// TestSessions plays what the administrator sees of somebody's logins, and does
+// to their sockets.
+func TestSessions(t *testing.T) {
+	w := &world{}
+	transcript.Run(t, "testdata/sessions.txt", transcript.Options{
+		Build: w.build,
+		Words: map[string]transcript.Word{
+			"people": people, "code": code, "ticket": ticket, "says": says, "acked": acked, "live": w.live,
+			"pause": func(context.Context, *transcript.Scene, string) error { // so that no two began in the same tenth of a second
+				time.Sleep(200 * time.Millisecond)
+				return nil
+			},
+		},
+		Values: map[string]string{
+			"key": "key", "roomid": "room", "address": "address", "since": "time", "seen": "time", "expires": "time", "created": "time",
+		},
+	})
+}
+
+// live is "live 1": it waits until all sockets of the login hear what comes as
+// it comes.
+func (w *world) live(ctx context.Context, _ *transcript.Scene, rest string) error {
+	n, _, err := transcript.Numbers(rest, 1)
+	for err == nil && slices.ContainsFunc(w.edge.Sessions(n[0]), func(r gateway.Report) bool { return !r.Live }) {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return err
+}

@@ -16,8 +16,6 @@ import (
 // Path is where a WebSocket connects.
 const Path = "/ws/connect"
 
-const name = "direct" // as it stands in metrics and in lists of sessions
-
 // Options says what the gateway stands on and how it is set.
 type Options struct {
 	Edge     *gateway.Edge

@@ -117,7 +117,7 @@ func (g *Gateway) readable(after string) error {
 // way is where after= begins: an id of a message in the inbox, or a position.
 func (g *Gateway) way(ctx context.Context, after string, l account.Login) (gateway.Way, error) {
 	if journal.IsID(after) {
-		w := gateway.Way{Gateway: name, By: gateway.ByMessage, Start: hub.Gone("expired")}
+		w := gateway.Way{By: gateway.ByMessage, Start: hub.Gone("expired")}
 		m, err := g.o.Journal.Find(ctx, after)
 		if errors.Is(err, journal.ErrNoMessage) {
 			return w, nil
@@ -129,7 +129,7 @@ func (g *Gateway) way(ctx context.Context, after string, l account.Login) (gatew
 		}
 		return w, err
 	}
-	return g.o.Edge.Resume(ctx, name, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
+	return g.o.Edge.Resume(ctx, after, account.LoginCredential(l.ID), func() (uint64, error) { return l.InboxStart, nil })
 }
 
 // OnMessage takes a frame.

@@ -18,8 +18,6 @@ import (
 // Path is where subscribers connect.
 const Path = "/ws/events"
 
-const name = "events" // as it stands in metrics
-
 // Options says what the gateway stands on and how it is set.
 type Options struct {
 	Edge      *gateway.Edge

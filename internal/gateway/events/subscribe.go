@@ -123,7 +123,7 @@ func (g *Gateway) start(ctx context.Context, s *subscription, topic, after strin
 		return err
 	}
 	s.at = head
-	s.way = gateway.Way{Gateway: name, Start: hub.After(head)} // what state=1 sends first reaches up to here
+	s.way = gateway.Way{Start: hub.After(head)} // what state=1 sends first reaches up to here
 	if after != "" && after != "last" {
 		s.way.By = gateway.ByPosition
 		if acknowledges {

@@ -16,8 +16,6 @@ import (
 // Path is where a WebSocket connects.
 const Path = "/websocket"
 
-const name = "feed" // as it stands in metrics and in lists of sessions
-
 // Publish says who may speak.
 type Publish string
 

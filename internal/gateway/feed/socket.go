@@ -122,9 +122,9 @@ func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User
 // any more, and is refused.
 func (g *Gateway) way(ctx context.Context, q query, owner string) (gateway.Way, error) {
 	if q.last > 0 {
-		return gateway.Way{Gateway: name, By: gateway.ByLines, Start: hub.Last(q.last)}, nil
+		return gateway.Way{By: gateway.ByLines, Start: hub.Last(q.last)}, nil
 	}
-	w, err := g.o.Edge.Resume(ctx, name, q.after, owner, func() (uint64, error) {
+	w, err := g.o.Edge.Resume(ctx, q.after, owner, func() (uint64, error) {
 		head, err := g.o.Journal.Head(ctx, chat.FeedTopic)
 		if err != nil {
 			return 0, err

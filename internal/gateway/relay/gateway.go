@@ -20,8 +20,6 @@ const (
 	SocketPath = "/socket"
 )
 
-const name = "relay" // as it stands in metrics and in lists of sessions
-
 // Options says what the gateway stands on and how it is set.
 type Options struct {
 	Edge     *gateway.Edge

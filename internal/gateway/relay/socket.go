@@ -111,12 +111,12 @@ const ownerMark = "/relay"
 // shown what stands there, 0 where it has nothing to do with it.
 func (g *Gateway) way(ctx context.Context, after, owner string, l account.Login, t account.Ticket) (w gateway.Way, shown uint64, err error) {
 	if after != "" {
-		w, err = g.o.Edge.Resume(ctx, name, after, owner, func() (uint64, error) { return l.InboxStart, nil })
+		w, err = g.o.Edge.Resume(ctx, after, owner, func() (uint64, error) { return l.InboxStart, nil })
 		return w, 0, err
 	}
 	seq, _, err := g.o.Edge.Acked.Position(ctx, owner)
 	seq = max(seq, t.Start)
-	return gateway.Way{Gateway: name, By: gateway.ByLogin, Start: hub.Kept(seq)}, shownAfter(seq, t), err
+	return gateway.Way{By: gateway.ByLogin, Start: hub.Kept(seq)}, shownAfter(seq, t), err
 }
 
 func shownAfter(seq uint64, t account.Ticket) uint64 {

@@ -256,6 +256,9 @@ func session(h ws.Handler) *hub.Session {
 	return nil
 }
 
+// Unwrap is the handler itself, for who looks for what it is.
+func (w *watched) Unwrap() ws.Handler { return w.Handler }
+
 func (w *watched) OnClose(t *ws.Turn, c *ws.Conn, code uint16, reason string) {
 	w.Handler.OnClose(t, c, code, reason)
 	w.s.mu.Lock()
