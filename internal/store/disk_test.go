@@ -326,11 +326,15 @@ func TestDamage(t *testing.T) {
 	}
 	r.stop()
 	file := filepath.Join(folder, "kabar.db")
-	info, err := os.Stat(file)
+	pages, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := faultdisk.Damage(file, int(info.Size()/4096/3)); err != nil {
+	at := len(pages) / 4096 / 3 // of there the first that is a leaf of the tree of messages, whatever the schema is
+	for pages[at*4096] != 0x0d || !bytes.Contains(pages[at*4096:(at+1)*4096], []byte("xxx")) {
+		at++
+	}
+	if err := faultdisk.Damage(file, at+1); err != nil {
 		t.Fatal(err)
 	}
 	r = onDisk(t, folder)
