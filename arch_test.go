@@ -71,6 +71,7 @@ var mayImport = map[string][]string{
 
 	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle"),
 	"internal/config": {"internal/likeness"},
+	"internal/backup": {"internal/store"},
 
 	// The checker stands outside the server: it knows only what travels over the wire.
 	"internal/checker": {},
@@ -81,7 +82,7 @@ var mayImport = map[string][]string{
 
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
-		"internal/api", "internal/config", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
+		"internal/api", "internal/config", "internal/backup", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
 		"internal/load", "internal/likeness", "internal/lifecycle"),
 	"cmd/kabar-checker": {"internal/checker"},
 	"cmd/wsecho":        {"internal/ws"},

@@ -25,6 +25,9 @@ type cli struct {
 	Demo    demoCmd         `cmd:"" help:"Try it: a server with people, a group, bots, an instance with a webhook and a feed, in a temporary folder."`
 	Publish publishCmd      `cmd:"" help:"Publish through a running server."`
 	Bench   benchCmd        `cmd:"" help:"See how much a running server carries: a load through one of its gateways."`
+	Backup  backupCmd       `cmd:"" help:"Put the data folder into one file, while a server runs on it or not."`
+	Restore restoreCmd      `cmd:"" help:"Put a backup into an empty data folder."`
+	Data    dataCmd         `cmd:"" help:"Look at what is stored."`
 	Config  config.Commands `cmd:"" help:"Check the configuration, or show it."`
 	Version versionCmd      `cmd:"" help:"Print the version."`
 }

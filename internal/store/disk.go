@@ -101,12 +101,12 @@ func (d *disk) why() error {
 func readOnly(st *syscall.Statfs_t) bool { return st.Flags&1 != 0 }
 
 // explain adds what to do to an error that keeps the store from opening.
-func (d *disk) explain(err error) error {
+func explain(folder string, err error) error {
 	switch {
-	case errors.Is(err, errDamaged):
-		return fmt.Errorf("%w\n%s is damaged: `kabar data check` says where; `kabar restore` puts a backup into an empty folder", err, filepath.Join(d.folder, database))
+	case errors.Is(err, errDamaged), resultCode(err) == sqliteCorrupt, resultCode(err) == sqliteNotADB:
+		return fmt.Errorf("%w\n%s is damaged: `kabar data check` says where; `kabar restore` puts a backup into an empty folder", err, filepath.Join(folder, database))
 	case errors.Is(err, errFull), errors.Is(err, errReadOnly), errors.Is(err, errFails):
-		return fmt.Errorf("%w\nNothing is lost by it: once %s can be written again, start again", err, d.folder)
+		return fmt.Errorf("%w\nNothing is lost by it: once %s can be written again, start again", err, folder)
 	}
 	return err
 }

@@ -14,14 +14,15 @@ import (
 
 // firstTime gives a new folder its epoch.
 func (s *Store) firstTime(ctx context.Context) error {
-	epoch := strings.ToLower(rand.Text()[:8])
-	for _, kv := range [][2]string{{"epoch", epoch}, {"mark", "0"}} {
+	for _, kv := range [][2]string{{"epoch", newEpoch()}, {"mark", "0"}} {
 		if _, err := s.batch.execRaw(ctx, "INSERT OR IGNORE INTO meta (name, value) VALUES (?, ?)", kv[0], kv[1]); err != nil {
 			return fmt.Errorf("%s: %w", s.path, err)
 		}
 	}
 	return nil
 }
+
+func newEpoch() string { return strings.ToLower(rand.Text()[:8]) }
 
 // State is the epoch and how far the index is complete.
 func (s *Store) State(ctx context.Context) (journal.State, error) {

@@ -10,6 +10,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -57,18 +59,22 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if err := os.MkdirAll(o.Folder, 0o700); err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
 	}
-	lock, err := lockFolder(o.Folder)
+	lock, err := Lock(o.Folder)
 	if err != nil {
 		return nil, err
 	}
+	if _, err := os.Stat(filepath.Join(o.Folder, Unfinished)); err == nil {
+		return nil, errors.Join(fmt.Errorf("restoring a backup into %s did not come to its end: empty the folder, and restore it again", o.Folder), lock.Close())
+	}
 	s := &Store{path: filepath.Join(o.Folder, database), lock: lock, disk: &disk{folder: o.Folder}}
 	if err := s.open(ctx, o); err != nil {
-		return nil, errors.Join(s.disk.explain(err), s.Close())
+		return nil, errors.Join(explain(o.Folder, err), s.Close())
 	}
 	return s, nil
 }
 
-func lockFolder(folder string) (*os.File, error) {
+// Lock takes a data folder for this process, until the file is closed.
+func Lock(folder string) (*os.File, error) {
 	f, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // in the operator's own folder
 	if err != nil {
 		return nil, fmt.Errorf("data folder: %w", err)
@@ -144,6 +150,16 @@ func (s *Store) migrate(ctx context.Context) error {
 		return fmt.Errorf("%s: bringing the schema up to date: %w", s.path, err)
 	}
 	return nil
+}
+
+// newestSchema is the number of the last migration that this version knows.
+func newestSchema() (int64, error) {
+	files, err := fs.ReadDir(migrations, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	number, _, _ := strings.Cut(files[len(files)-1].Name(), "_")
+	return strconv.ParseInt(number, 10, 64)
 }
 
 // Statements is how many statements were run so far, by the writer and by the
