@@ -4,6 +4,8 @@ GO        ?= go
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 KILLS     ?= 30
+MESSAGES  ?= 100000
+TROUBLES  ?= kill,deploy,stop,clock,receivers,power,disk
 SESSIONS  ?= 15000
 SEEDS     ?= 1000
 SIMTIME   ?= 10m
@@ -46,9 +48,9 @@ lint: ## Run the linters of .golangci.yml. The first time they are downloaded an
 	$(GO) run $(LINT) run
 
 .PHONY: soak
-soak: ## Kill the server KILLS times (30) under load, and reconcile every acknowledged message; simulate for SIMTIME (10m).
+soak: ## Kill the server KILLS times (30) under load, with all other TROUBLES, until each gateway has acknowledged MESSAGES (100000), and reconcile them all; simulate for SIMTIME (10m).
 	$(GO) test -count=1 -v -run 'TestSimulator$$' -timeout 24h ./cmd/kabar -first 0 -time $(SIMTIME)
-	$(GO) run ./cmd/kabar-checker --kills $(KILLS)
+	$(GO) run ./cmd/kabar-checker --kills $(KILLS) --messages $(MESSAGES) --troubles $(TROUBLES)
 
 .PHONY: drain
 drain: ## Stop a server under SESSIONS connections (15000) and start it again: all come back in their time, and miss nothing.

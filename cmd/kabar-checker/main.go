@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -20,7 +21,9 @@ import (
 
 type cli struct {
 	Binary      string        `help:"The kabar to check. Left empty, it is built from ./cmd/kabar." placeholder:"FILE"`
-	Kills       int           `default:"3" help:"How often to kill it."`
+	Kills       int           `default:"3" help:"How often to kill it, at least."`
+	Messages    int           `help:"Go on until each gateway has acknowledged so many."`
+	Troubles    []string      `default:"kill" help:"What befalls the server, of ${troubles}. power and disk need root."`
 	Least       time.Duration `default:"300ms" help:"The shortest time between two kills."`
 	Most        time.Duration `default:"3s" help:"The longest time between two kills."`
 	Seed        uint64        `help:"Of all that is random here. 0 makes one; it is printed."`
@@ -47,7 +50,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	defer stop()
 	var c cli
 	helped := false
-	parser, err := kong.New(&c, kong.Name("kabar-checker"), kong.Vars{"gateways": strings.Join(checker.Gateways, ",")}, kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }),
+	parser, err := kong.New(&c, kong.Name("kabar-checker"), kong.Vars{"gateways": strings.Join(checker.Gateways, ","), "troubles": strings.Join(checker.Troubles, ",")}, kong.Writers(stdout, stderr), kong.Exit(func(int) { helped = true }),
 		kong.Description("Kill a server under load, and reconcile every acknowledged message with every receiver."))
 	if err == nil {
 		_, err = parser.Parse(args)
@@ -57,6 +60,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	}
 	if err == nil && c.PowerCut && c.Binary != "" {
 		err = errors.New("--power-cut builds its own server: leave --binary out")
+	}
+	if err == nil && slices.Contains(c.Troubles, "clock") && c.Binary != "" {
+		err = errors.New("the trouble clock builds its own server: leave --binary out")
 	}
 	if err != nil {
 		_, _ = fmt.Fprintln(stderr, "kabar-checker:", err)
@@ -72,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func (c *cli) check(ctx context.Context, out io.Writer) error {
 	o := checker.Options{
-		Binary: c.Binary, Folder: c.Folder, Kills: c.Kills, Least: c.Least, Most: c.Most, Seed: c.Seed, Gateways: c.Gateways,
+		Binary: c.Binary, Folder: c.Folder, Kills: c.Kills, Messages: c.Messages, Troubles: c.Troubles, Least: c.Least, Most: c.Most, Seed: c.Seed, Gateways: c.Gateways,
 		Publishers: c.Publishers, Subscribers: c.Subscribers, Pause: c.Pause, Flags: c.Flag, Log: out,
 	}
 	if o.Binary == "" {
@@ -86,7 +92,12 @@ func (c *cli) check(ctx context.Context, out io.Writer) error {
 			tags = []string{"powercut"}
 			o.Env = append(o.Env, "POWERCUT_SYNCHRONOUS="+c.Synchronous)
 		}
-		if o.Binary, err = checker.Build(ctx, folder, tags...); err != nil {
+		var edits []checker.Edit
+		if slices.Contains(c.Troubles, "clock") {
+			_, _ = fmt.Fprintln(out, "building a server whose clock can be stepped, which takes a minute or two the first time")
+			edits = checker.Clock
+		}
+		if o.Binary, err = checker.BuildEdited(ctx, folder, edits, tags...); err != nil {
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -95,7 +96,9 @@ func (b *bot) setup(ctx context.Context) error {
 }
 
 // speakers is how many publishers send frames; the others post events.
-func (b *bot) speakers() int { return (b.o.Publishers + 1) / 2 }
+func (b *bot) speakers() int {
+	return (b.o.Publishers + 1) / 2 * b.o.many(12)
+}
 
 // processes makes the processes, and the endpoint of one.
 func (b *bot) processes(ctx context.Context) error {
@@ -159,7 +162,7 @@ func (b *bot) prepare() {
 	for n := range b.o.Subscribers {
 		b.receivers = append(b.receivers, b.listener(n))
 	}
-	for n := range b.o.Publishers {
+	for n := range b.speakers() + b.o.Publishers/2 {
 		if n < b.speakers() {
 			b.publishers = append(b.publishers, b.speaker(n).run)
 			continue
@@ -207,6 +210,9 @@ func (b *bot) speaker(n int) *speaker {
 		say:  func(i item) any { return map[string]string{"text": i.text(), "$id": ref(i)} },
 		hear: func(raw []byte) (answer, bool, error) {
 			f, err := readBot(raw)
+			if b.o.has(diskFull) && strings.Contains(string(f.Error), `"PROCESS_FAILED"`) || strings.Contains(string(f.Error), `"NOT_STORED"`) {
+				return answer{}, false, errNotStored
+			}
 			if err != nil || f.Push {
 				return answer{}, false, err
 			}

@@ -93,6 +93,7 @@ func TestOptions(t *testing.T) {
 		"named twice":           {Gateways: []string{"feed", "feed"}},
 		"no gateway to check":   {Gateways: []string{}},
 		"negative":              {Kills: -1},
+		"no trouble \"killl\"":  {Troubles: []string{"killl"}},
 		"shorter than":          {Least: time.Second, Most: time.Millisecond},
 	} {
 		o.Binary = "kabar"
@@ -108,4 +109,24 @@ func TestNothingChecked(t *testing.T) {
 	if err := r.Err(); err == nil || !strings.Contains(err.Error(), "direct: nothing was acknowledged") {
 		t.Error(err)
 	}
+}
+
+// TestHandOverBroken: a session that has read a page of the log becomes live
+// there, though there is more, or more was said meanwhile.
+func TestHandOverBroken(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	binary, err := BuildEdited(ctx, t.TempDir(), []Edit{
+		{File: "internal/hub/shard.go", Old: "\tif pos < t.head {\n\t\tsh.hub.read(s)\n", New: "\tif pos > t.head {\n\t\tsh.hub.read(s)\n"},
+		{File: "internal/hub/backlog.go", Old: " || len(ms) == pageMessages {", New: " {"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	report, err := Run(ctx, Options{Binary: binary, Folder: t.TempDir(), Log: t.Output(), Kills: 1, Least: 2 * time.Second, Gateways: []string{"feed"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("\n%s", report)
+	everywhere(t, report, "a hand-over in the middle of the log loses messages")
 }

@@ -136,6 +136,9 @@ func (d *direct) speaker(p *person) *speaker {
 			if err := json.Unmarshal(b, &f); err != nil {
 				return answer{}, false, &refused{what: "a frame that is not JSON: " + string(b)}
 			}
+			if f.Type == -1 && transient(f.Data.Code) {
+				return answer{}, false, errNotStored
+			}
 			if f.Type == -1 {
 				return answer{}, false, &refused{what: fmt.Sprintf("an ERROR for ref %q: %s (%s)", f.Data.Ref, f.Data.Message, f.Data.Code)}
 			}

@@ -38,11 +38,12 @@ func (f *feed) prepare() {
 	for n := range f.o.Subscribers {
 		f.receivers = append(f.receivers, f.subscriber(fmt.Sprintf("feed subscriber %d", n), manners(n), n%2 == 0))
 	}
-	for n := range f.o.Publishers {
+	publishers := f.o.Publishers * f.o.many(8)
+	for n := range publishers {
 		p := post{found: f.found, acked: f.ledgers[0].ack, number: n, size: func(*rand.Rand) int { return 1 }, say: f.say}
 		f.publishers = append(f.publishers, p.publisher(f.kit))
 	}
-	f.publishers = append(f.publishers, f.talker(f.o.Publishers))
+	f.publishers = append(f.publishers, f.talker(publishers))
 }
 
 func (f *feed) say(ctx context.Context, key string, items []item) ([]ack, error) {
@@ -78,7 +79,8 @@ type line struct {
 	Seq             uint64
 	ID, Text, Epoch string
 	Kind            string
-	Line            int // of an ack: which frame of the connection, from 1
+	Code            string // of an error
+	Line            int    // of an ack: which frame of the connection, from 1
 }
 
 func decodeLine(b []byte) (frame, error) {
@@ -147,7 +149,7 @@ func (f *feed) chatter(ctx context.Context, ws *websocket.Conn, last item, count
 		if err := ws.Write(ctx, websocket.MessageText, []byte(last.text())); err != nil {
 			return end(err)
 		}
-		if !pause(ctx, f.o.Pause+5*time.Millisecond) {
+		if !pause(ctx, max(f.o.Pause+5*time.Millisecond, f.found.rest())) {
 			break
 		}
 	}
@@ -177,6 +179,8 @@ func (f *feed) overhear(ctx context.Context, ws *websocket.Conn, last item, acke
 		case l.Kind == "ack":
 			f.ledgers[0].ack(item{last.publisher, last.n + l.Line}, ack{l.ID, l.Seq})
 			acked.Add(1)
+		case l.Kind == "error" && transient(l.Code):
+			acked.Add(1) // answered, at least
 		case l.Kind == "error":
 			return &refused{what: fmt.Sprintf("a line was dropped: %s", b)}
 		case !known:

@@ -85,13 +85,15 @@ type kit struct {
 	base   string // http://host:port
 	key    string // the administrator's
 	random func() *rand.Rand
-	life   func() int // how often the server was started
+	life   func() int       // how often the server was started
+	now    func() time.Time // as far as the server lived through it
+	clock  *clock           // the server's
 }
 
 func newKit(o *Options, s *server) *kit {
 	var mu sync.Mutex
 	n := uint64(0)
-	return &kit{o: o, base: "http://" + s.address, key: s.key, life: func() int { return int(s.starts.Load()) }, random: func() *rand.Rand {
+	return &kit{o: o, base: "http://" + s.address, key: s.key, now: s.now, clock: s.clock, life: func() int { return int(s.starts.Load()) }, random: func() *rand.Rand {
 		mu.Lock()
 		defer mu.Unlock()
 		n++
@@ -140,7 +142,7 @@ func (p post) publisher(k *kit) publisher {
 					p.found.add(Other, "publisher %d was refused when it said the same again: %v", p.number, err)
 				}
 			}
-			pause(ctx, max(p.pause, k.o.Pause))
+			pause(ctx, max(p.pause, k.o.Pause, p.found.rest()))
 		}
 	}
 }

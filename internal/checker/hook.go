@@ -165,7 +165,7 @@ func (h *hook) check(r *http.Request, body []byte) (frame, error) {
 		return f, fmt.Errorf("User-Agent is %q, Resource-Owner %q", r.Header.Get("User-Agent"), r.Header.Get("Resource-Owner"))
 	case id != f.id || f.seq == 0:
 		return f, fmt.Errorf("webhook-id is %q, the event's id %q, its seq %d", id, f.id, f.seq)
-	case err != nil || time.Since(time.Unix(seconds, 0)).Abs() > time.Minute:
+	case err != nil || !h.instance.clock.said(time.Unix(seconds, 0)):
 		return f, fmt.Errorf("webhook-timestamp is %q", stamp)
 	case !signed(h.key, r.Header.Get("webhook-signature"), id+"."+stamp+".", body):
 		return f, errors.New("webhook-signature is not of the secret")
@@ -216,7 +216,7 @@ func (h *hook) hear(f frame, id string, body []byte) reaction {
 		if t.taken.IsZero() {
 			h.rec.take(f)
 		}
-		t.taken = time.Now()
+		t.taken = h.instance.now()
 	}
 	t.id, t.sum = id, sum
 	h.told[f.seq] = t
@@ -254,7 +254,7 @@ func (h *hook) order(f frame) {
 func (h *hook) kept(seq uint64) {
 	for n := h.floor + 1; n < seq; n++ {
 		t, known := h.told[n]
-		if known && (t.taken.IsZero() || time.Since(t.taken) < keptAfter*pingEvery) {
+		if known && (t.taken.IsZero() || h.instance.now().Sub(t.taken) < keptAfter*pingEvery) {
 			return
 		}
 		if known {

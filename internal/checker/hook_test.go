@@ -17,7 +17,7 @@ import (
 func testHook(t *testing.T) (h *hook, found *findings, life *int) {
 	t.Helper()
 	found, life = &findings{name: "test"}, new(1)
-	k := newKit(&Options{Seed: 1}, &server{})
+	k := newKit(&Options{Seed: 1}, &server{clock: &clock{steps: []time.Duration{0}}})
 	k.life = func() int { return *life }
 	e := &emitter{kit: k, name: "north", ledger: newLedger(found, "instance/north")}
 	h, err := newHook(t.Context(), e, true)

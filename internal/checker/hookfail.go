@@ -17,6 +17,7 @@ type failing struct {
 	next  time.Time      // when it fails again
 	row   int            // how often, since it took something
 	tries map[string]int // by name of the failure
+	must  int            // how it fails next, counted from 1, whatever its nature; 0 for nothing of that kind
 }
 
 // The waits of the server after one failure and after two, at most, and what
@@ -29,6 +30,21 @@ const (
 // longRun is from how many kills on a hook takes the time to fail twice in a
 // row, and to hang until the server has had enough.
 const longRun = 10
+
+// fail has all hooks fail the next time, in one way, that are well now. It
+// returns how many these are.
+func (w *webhooks) fail(n int) int {
+	hit := 0
+	for _, h := range w.hooks {
+		h.mu.Lock()
+		if h.row == 0 && h.must == 0 && !h.hurry.Load() {
+			h.must = n + 1
+			hit++
+		}
+		h.mu.Unlock()
+	}
+	return hit
+}
 
 // reaction is what a hook does about an event.
 type reaction struct {
@@ -111,8 +127,14 @@ func (h *hook) react(now time.Time) reaction {
 	case h.row > 1:
 		fail = false
 	}
+	if h.must > 0 && h.row == 0 && !h.hurry.Load() {
+		fail = true
+	}
 	if fail {
 		n := pick(h.random, long)
+		if h.must > 0 {
+			n, h.must = h.must-1, 0
+		}
 		h.row++
 		h.tries[failures[n].name]++
 		return failures[n].make(h)

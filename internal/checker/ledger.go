@@ -149,10 +149,13 @@ func (l *ledger) reconcileOne(r *record, ranks map[string]int) (delivered int) {
 	said := map[int]int{} // by publisher: the last of its items
 	rank, after := -1, ""
 	for _, s := range r.seen {
-		if s.item.n <= said[s.item.publisher] {
+		moved := l.found.isMoved(s.item)
+		if s.item.n <= said[s.item.publisher] && !moved {
 			l.found.add(Swapped, "%s saw %v (%s, seq %d) after number %d of the same publisher", r.name, s.item, s.id, s.seq, said[s.item.publisher])
 		}
-		said[s.item.publisher] = s.item.n
+		if !moved {
+			said[s.item.publisher] = s.item.n
+		}
 		key := s.id
 		if l.other {
 			key = s.item.String()
@@ -222,6 +225,9 @@ func (l *ledger) sameOrder(r *record) {
 func (l *ledger) between(r *record) {
 	last := map[int]sighting{}
 	for _, s := range r.seen {
+		if l.found.isMoved(s.item) {
+			continue
+		}
 		before, known := last[s.item.publisher]
 		last[s.item.publisher] = s
 		if !known || before.conn != s.conn {
@@ -229,7 +235,7 @@ func (l *ledger) between(r *record) {
 		}
 		for n := before.item.n + 1; n < s.item.n; n++ {
 			i := item{s.item.publisher, n}
-			if a, ok := l.acked[i]; ok && (r.only == nil || r.only(i)) {
+			if a, ok := l.acked[i]; ok && !l.found.isMoved(i) && (r.only == nil || r.only(i)) {
 				l.found.add(Lost, "%s heard %v and then %v, and never %v, acknowledged as %s", r.name, before.item, s.item, i, a.id)
 			}
 		}

@@ -17,7 +17,9 @@ type Options struct {
 	Binary string // the server, see Build
 	Folder string // for data and log; "": a temporary one, kept where something was found
 
-	Kills    int           // 0: none, which only checks that nothing is lost in peace
+	Kills    int           // how often at least it is killed; 0: never, which only checks that nothing is lost in peace
+	Messages int           // how many at least each gateway acknowledges
+	Troubles []string      // which of Troubles befall it; nil is "kill". Without kills Kills counts all of them
 	Least    time.Duration // the shortest time between two kills; 0 is 0.3 s
 	Most     time.Duration // the longest; 0 is 3 s
 	Seed     uint64        // of all that is random here; 0 makes one
@@ -52,18 +54,26 @@ func (o *Options) validate() error {
 	if o.Gateways == nil {
 		o.Gateways = Gateways
 	}
+	if o.Troubles == nil {
+		o.Troubles = []string{kill}
+	}
 	if o.Log == nil {
 		o.Log = io.Discard
 	}
 	switch {
 	case o.Binary == "":
 		return errors.New("checker: no binary to run")
-	case o.Kills < 0 || o.Publishers < 0 || o.Subscribers < 0 || o.Least < 0 || o.Pause < 0:
-		return errors.New("checker: kills, publishers, subscribers and times cannot be negative")
+	case o.Kills < 0 || o.Messages < 0 || o.Publishers < 0 || o.Subscribers < 0 || o.Least < 0 || o.Pause < 0:
+		return errors.New("checker: kills, messages, publishers, subscribers and times cannot be negative")
 	case o.Most < o.Least:
 		return fmt.Errorf("checker: the longest time between kills (%v) is shorter than the shortest (%v)", o.Most, o.Least)
 	case len(o.Gateways) == 0:
 		return errors.New("checker: no gateway to check")
+	}
+	for _, t := range o.Troubles {
+		if !slices.Contains(Troubles, t) {
+			return fmt.Errorf("checker: there is no trouble %q; there are %v", t, Troubles)
+		}
 	}
 	for i, g := range o.Gateways {
 		if !slices.Contains(Gateways, g) {
@@ -75,3 +85,15 @@ func (o *Options) validate() error {
 	}
 	return nil
 }
+
+// many is how many publishers stand where there is one otherwise, in a run that
+// is to have many messages: each of them waits for a commit between two.
+func (o *Options) many(n int) int {
+	if o.Messages > 0 {
+		return n
+	}
+	return 1
+}
+
+// long says whether the run takes the time for what takes time.
+func (o *Options) long() bool { return o.Kills >= longRun }

@@ -71,7 +71,7 @@ func (r *relay) setup(ctx context.Context) error {
 		return err
 	}
 	who := [speeches][2]*person{toFriend: {a, b}, relayed: {b, a}, relayedToGroup: {c, a}, toGroup: {a, c}}
-	for n := range r.o.Publishers {
+	for n := range r.o.Publishers * r.o.many(3) {
 		v := &voice{speech: speech(n) % speeches}
 		v.who = who[v.speech][n/int(speeches)%2]
 		token, err := r.direct.login(ctx, v.who)
@@ -219,6 +219,9 @@ func (r *relay) talker(n int, v *voice) *speaker {
 		},
 		hear: func(b []byte) (answer, bool, error) {
 			f, err := readRelay(b)
+			if err == nil && f.Type == "ack" && !f.OK && transient(f.Msg) {
+				return answer{}, false, errNotStored
+			}
 			if err == nil && f.Type == "ack" && !f.OK {
 				err = &refused{what: fmt.Sprintf("a refusal of ref %q: %s", f.Ref, f.Msg)}
 			}

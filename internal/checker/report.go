@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -40,8 +41,9 @@ type GatewayReport struct {
 // Report is what came of a run.
 type Report struct {
 	Seed     uint64
-	Kills    int
-	Early    int // more kills, of a server that was still starting
+	Kills    int            // and power cuts
+	Struck   map[string]int // by trouble: how often
+	Early    int            // more kills, of a server that was still starting
 	Starts   int
 	Slowest  time.Duration // from a start to ready
 	Elapsed  time.Duration
@@ -82,8 +84,13 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "%-8s %9d %9d %9d %8d %6d %8d %8d %6d\n", g.Name, g.Acked, g.Delivered, g.Receivers, g.Resumes,
 			g.Found[Lost], g.Found[Doubled], g.Found[Swapped], g.Found[Other])
 	}
-	fmt.Fprintf(&b, "%d kills (%d while starting), %d starts, the slowest ready after %v; %v in all; seed %d\n",
-		r.Kills+r.Early, r.Early, r.Starts, r.Slowest.Round(time.Millisecond), r.Elapsed.Round(100*time.Millisecond), r.Seed)
+	for _, t := range Troubles {
+		if n := r.Struck[t]; n > 0 {
+			fmt.Fprintf(&b, "%d× %s, ", n, t)
+		}
+	}
+	fmt.Fprintf(&b, "%d more kills while starting, %d starts, the slowest ready after %v; %v in all; seed %d\n",
+		r.Early, r.Starts, r.Slowest.Round(time.Millisecond), r.Elapsed.Round(100*time.Millisecond), r.Seed)
 	for _, g := range r.Gateways {
 		if g.Note != "" {
 			fmt.Fprintf(&b, "%s: %s\n", g.Name, g.Note)
@@ -99,11 +106,31 @@ func (r *Report) String() string {
 
 // findings collects what is found in one gateway.
 type findings struct {
-	name string // static
+	name string      // static
+	full atomic.Bool // its gateway has acknowledged what it was to
 
 	mu       sync.Mutex
-	found    [kinds]int // guarded by mu
-	examples []string   // guarded by mu
+	found    [kinds]int    // guarded by mu
+	examples []string      // guarded by mu
+	moved    map[item]bool // guarded by mu; was refused for a while, and may stand behind what was said after it
+}
+
+// move notes that items were not stored when they were said first.
+func (f *findings) move(items []item) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.moved == nil {
+		f.moved = map[item]bool{}
+	}
+	for _, i := range items {
+		f.moved[i] = true
+	}
+}
+
+func (f *findings) isMoved(i item) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.moved[i]
 }
 
 func (f *findings) add(k Kind, format string, args ...any) {
@@ -113,6 +140,14 @@ func (f *findings) add(k Kind, format string, args ...any) {
 	if f.found[k] <= examples {
 		f.examples = append(f.examples, fmt.Sprintf("%s %s: ", f.name, k)+fmt.Sprintf(format, args...))
 	}
+}
+
+// rest is how long publishers pause that have said enough.
+func (f *findings) rest() time.Duration {
+	if f.full.Load() {
+		return 100 * time.Millisecond
+	}
+	return 0
 }
 
 func (f *findings) any() bool {

@@ -36,7 +36,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return nil, err
 	}
-	r := &run{o: &o, began: time.Now(), random: rand.New(rand.NewPCG(o.Seed, 0))}
+	r := &run{o: &o, began: time.Now(), struck: map[string]int{}, random: rand.New(rand.NewPCG(o.Seed, 0))}
 	var err error
 	if r.server, err = newServer(ctx, &o, folder); err != nil {
 		return nil, err
@@ -60,6 +60,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		}
 	}
 	err = r.all(ctx)
+	r.server.close()
 	report := r.report(err == nil)
 	switch {
 	case !temporary:
@@ -80,7 +81,8 @@ type run struct {
 	random   *rand.Rand
 	began    time.Time
 
-	kills, early int
+	struck map[string]int // by trouble: how often
+	early  int
 	// The publishers, once they are at work.
 	stop  chan struct{}
 	idle  chan struct{} // closed when every publisher has ended
@@ -116,7 +118,7 @@ func (r *run) all(ctx context.Context) error {
 		r.abort()
 		<-r.idle
 	}()
-	for r.kills < r.o.Kills {
+	for !r.enough() {
 		if err := r.strike(ctx); err != nil {
 			return err
 		}
@@ -136,9 +138,27 @@ func (r *run) all(ctx context.Context) error {
 	return r.history(ctx)
 }
 
+// enough says whether there was trouble enough, and each gateway acknowledged
+// what it was to. One that did goes easy, for the others' sake.
+func (r *run) enough() bool {
+	n := r.struck[kill] + r.struck[power]
+	if !r.o.has(kill) && !r.o.has(power) {
+		for _, times := range r.struck {
+			n += times
+		}
+	}
+	all := n >= r.o.Kills
+	for _, g := range r.gateways {
+		full := g.said().count() >= r.o.Messages
+		g.said().found.full.Store(full && r.o.Messages > 0)
+		all = all && full
+	}
+	return all
+}
+
 // setup makes the accounts, and stops and starts the server in peace.
 func (r *run) setup(ctx context.Context) error {
-	r.say("seed %d: %d kills, through %v", r.o.Seed, r.o.Kills, r.o.Gateways)
+	r.say("seed %d: %d times of %v, %d messages at least, through %v", r.o.Seed, r.o.Kills, r.o.Troubles, r.o.Messages, r.o.Gateways)
 	if err := r.server.up(ctx); err != nil {
 		return err
 	}
@@ -201,38 +221,6 @@ func (r *run) publish(ctx context.Context) {
 		close(r.idle)
 	}()
 	r.say("%d publishers are at work", n)
-}
-
-// strike waits for a random moment, kills the server, and starts it again.
-func (r *run) strike(ctx context.Context) error {
-	if err := r.breathe(ctx); err != nil {
-		return err
-	}
-	if err := r.server.kill(); err != nil {
-		return err
-	}
-	r.kills++
-	acked := ""
-	for _, g := range r.gateways {
-		acked += fmt.Sprintf(", %s %d", g.said().found.name, g.said().count())
-	}
-	pause(ctx, time.Duration(r.random.IntN(150))*time.Millisecond)
-	if r.random.IntN(3) == 0 { // and once more, while it finds its way
-		if err := r.server.start(); err != nil {
-			return err
-		}
-		pause(ctx, time.Duration(r.random.IntN(80))*time.Millisecond)
-		if err := r.server.kill(); err != nil {
-			return err
-		}
-		r.early++
-	}
-	at := time.Now()
-	if err := r.server.up(ctx); err != nil {
-		return err
-	}
-	r.say("kill %d of %d; ready again after %v; acknowledged so far%s", r.kills, r.o.Kills, time.Since(at).Round(time.Millisecond), acked)
-	return nil
 }
 
 // breathe waits until every gateway has acknowledged something, and a random
@@ -356,7 +344,7 @@ func together[T any](all []T, do func(T) error) error {
 // to its end.
 func (r *run) report(whole bool) *Report {
 	rep := &Report{
-		Seed: r.o.Seed, Kills: r.kills, Early: r.early, Starts: int(r.server.starts.Load()), Slowest: r.server.slowest,
+		Seed: r.o.Seed, Kills: r.struck[kill] + r.struck[power], Early: r.early, Struck: r.struck, Starts: int(r.server.starts.Load()), Slowest: r.server.slowest,
 		Elapsed: time.Since(r.began),
 	}
 	for _, g := range r.gateways {

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -34,6 +35,10 @@ type server struct {
 	log     *os.File
 	client  *http.Client
 	limits  []string // flags
+	clock   *clock
+	rig     *rig // its disk, nil for a folder
+
+	stills stills
 
 	cmd     *exec.Cmd
 	exited  chan struct{} // closed when cmd has ended
@@ -52,11 +57,68 @@ func newServer(ctx context.Context, o *Options, folder string) (*server, error) 
 	if err != nil {
 		return nil, errors.Join(err, log.Close())
 	}
+	c, err := newClock(folder)
+	if err != nil {
+		return nil, errors.Join(err, log.Close(), l.Close())
+	}
 	s := &server{
-		o: o, folder: folder, log: log, address: l.Addr().String(), key: "checker-checker-checker-checker-1", limits: []string{"--limits=off"},
+		clock: c,
+		o:     o, folder: folder, log: log, address: l.Addr().String(), key: "checker-checker-checker-checker-1", limits: []string{"--limits=off"},
 		client: &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}},
 	}
+	if o.needsRig() {
+		if s.rig, err = newRig(folder); err != nil {
+			return nil, errors.Join(err, log.Close(), l.Close())
+		}
+	}
 	return s, l.Close()
+}
+
+// stills is how long a server was stopped in all, with SIGSTOP.
+type stills struct {
+	mu    sync.Mutex
+	past  time.Duration // guarded by mu
+	since time.Time     // guarded by mu; zero while it runs
+}
+
+// freeze notes that the server is stopped, or goes on.
+func (s *server) freeze(on bool) {
+	t := &s.stills
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if on {
+		t.since = time.Now()
+		return
+	}
+	t.past, t.since = t.past+time.Since(t.since), time.Time{}
+}
+
+// now is the time as far as the server lived through it.
+func (s *server) now() time.Time {
+	t := &s.stills
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	past := t.past
+	if !t.since.IsZero() {
+		past += time.Since(t.since)
+	}
+	return time.Now().Add(-past)
+}
+
+// data is the server's folder.
+func (s *server) data() string {
+	if s.rig != nil {
+		return filepath.Join(s.rig.mount, "data")
+	}
+	return filepath.Join(s.folder, "data")
+}
+
+// signal sends it a signal, if it is there.
+func (s *server) signal(sig syscall.Signal) error {
+	if s.dead() {
+		return s.died("before it got a signal")
+	}
+	return s.cmd.Process.Signal(sig)
 }
 
 func (s *server) url(path string) string { return "http://" + s.address + path }
@@ -64,15 +126,16 @@ func (s *server) url(path string) string { return "http://" + s.address + path }
 // start runs the binary; it does not wait for it to be ready.
 func (s *server) start() error {
 	args := append([]string{
-		"serve", "--data", filepath.Join(s.folder, "data"), "--listen", s.address, "--admin-key", s.key,
+		"serve", "--data", s.data(), "--listen", s.address, "--admin-key", s.key,
 		"--feed-publish=anyone", "--feed-history=1000000", "--session-queue=16KiB", "--keepalive-ping=" + pingEvery.String(),
-		"--outbound-allow=127.0.0.0/8", // where hooks listen
-		"--bot-timeout=30s",            // nothing is to fail by speed
+		"--outbound-allow=127.0.0.0/8",                 // where hooks listen
+		"--bot-timeout=30s",                            // nothing is to fail by speed
+		"--ref-keep=1000h", "--bot-session-idle=1000h", // or by a clock
 	}, append(s.limits, s.o.Flags...)...)
 	s.cmd = exec.Command(s.o.Binary, args...) //nolint:noctx // it outlives the call; kill and close end it
 	s.cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool {
 		return strings.HasPrefix(v, "KABAR_") // somebody's own settings
-	}), s.o.Env...)
+	}), append(s.o.Env, clockFile+"="+s.clock.path)...)
 	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
 	s.starts.Add(1)
 	if err := s.cmd.Start(); err != nil {
@@ -174,6 +237,10 @@ func (s *server) close() {
 		<-s.exited
 	}
 	_ = s.log.Close()
+	if s.rig != nil {
+		_ = s.rig.close()
+		s.rig = nil
+	}
 }
 
 // memory is the server's resident memory, "?" where it cannot be told.

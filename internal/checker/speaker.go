@@ -24,6 +24,15 @@ type tongue struct {
 	once    bool // nothing keeps the dialect from doing the same again: what was not answered is left as it is
 }
 
+// errNotStored is an answer of a server that cannot store for now: the same is
+// to be said again. Of what was said with it, nobody knows what was stored.
+var errNotStored = errors.New("not stored, for now")
+
+// transient says whether a dialect's code is such an answer.
+func transient(code string) bool {
+	return code == "NOT_STORED" || code == "BUSY" || code == "CLOSING"
+}
+
 // answer is what came of a frame.
 type answer struct {
 	ref string // the frame's
@@ -55,6 +64,9 @@ func (s *speaker) run(ctx context.Context, stop <-chan struct{}) {
 			life := time.Duration(500+random.IntN(4000)) * time.Millisecond
 			err = s.talk(ctx, ws, life, stop)
 			_ = ws.CloseNow()
+		}
+		if errors.Is(err, errNotStored) {
+			s.found.move(s.unacked)
 		}
 		if s.once {
 			s.unacked = nil
@@ -107,7 +119,7 @@ func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Durati
 			if said, err = s.speak(ctx, ws, said); err != nil {
 				return err
 			}
-			if !pause(ctx, max(s.pause, s.o.Pause)) {
+			if !pause(ctx, max(s.pause, s.o.Pause, s.found.rest())) {
 				return ctx.Err()
 			}
 		}

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// webhooks checks what instances tell to addresses: each of up to three
+// webhooks checks what instances tell to addresses: each of three to five
 // instances has a hook, a receiver that stands in the checker. One is always
 // well, one fails now and then, and one does so and wants some events only.
 type webhooks struct {
@@ -51,7 +51,11 @@ func (w *webhooks) close() {
 }
 
 func (w *webhooks) setup(ctx context.Context) error {
-	for n := range min(3, w.o.Subscribers) {
+	n := min(3, w.o.Subscribers)
+	if w.o.Messages > 0 {
+		n = 5
+	}
+	for n := range n {
 		name := fmt.Sprintf("hooked%d", n)
 		l := newLedger(w.found, "instance/"+name)
 		w.ledgers = append(w.ledgers, l)
@@ -59,7 +63,7 @@ func (w *webhooks) setup(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		h, err := newHook(ctx, e, n > 0)
+		h, err := newHook(ctx, e, n == 1 || n == 2)
 		if err != nil {
 			return err
 		}
@@ -83,8 +87,12 @@ func (w *webhooks) setup(ctx context.Context) error {
 func (w *webhooks) prepare() {
 	for n, h := range w.hooks {
 		w.receivers = append(w.receivers, h.receiver, h.instance.subscriber("subscriber of instance "+h.instance.name, manners(n), ""))
-		for number := range max(1, w.o.Publishers/4) {
-			p := h.instance.post(number, func(r *rand.Rand) int { return 1 + r.IntN(4) })
+		for number := range max(1, w.o.Publishers/4) * w.o.many(2) {
+			most := 4
+			if w.o.Messages > 0 && !h.faulty {
+				most = 20 // the others are told less than that
+			}
+			p := h.instance.post(number, func(r *rand.Rand) int { return 1 + r.IntN(most) })
 			p.pause = hookPause
 			w.publishers = append(w.publishers, p.publisher(w.kit))
 		}
