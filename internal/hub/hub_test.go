@@ -131,9 +131,7 @@ func (r *recorder) take(frames ...[]byte) bool {
 		r.wants = true
 		return false
 	}
-	for _, f := range frames {
-		r.got = append(r.got, f)
-	}
+	r.got = append(r.got, frames...)
 	r.queued += n
 	return true
 }
