@@ -22,7 +22,7 @@ type front struct {
 // what a peer leaves unread (see bound): what it took would stand there once for
 // each connection, while what waits here is shared. The socket is no Multipath
 // TCP one, which net.Listen would make: what is accepted from that does not have
-// the bound, and costs more.
+// the bound.
 func ListenTCP(ctx context.Context, address string) (net.Listener, error) {
 	l := net.ListenConfig{Control: bound}
 	l.SetMultipathTCP(false)
