@@ -146,6 +146,55 @@ func TestTooManyWait(t *testing.T) {
 	}
 }
 
+// What goes on elsewhere, after a pause, does so in as many goroutines as may be,
+// however many there are whose handlers then wait; the poller goes on meanwhile.
+func TestTooManyAreTakenUp(t *testing.T) {
+	const conns = maxWorkers + 50
+	g := newGate(t)
+	paused := make(chan *Conn, conns)
+	s := newSite(t, Options{Reader: Epoll}, with(&funcs{message: func(tn *Turn, c *Conn, k Kind, p []byte) {
+		switch string(p) {
+		case "pause":
+			c.Acquire()
+			paused <- c
+		case "wait":
+			tn.Blocking()
+			g.wait()
+		}
+		tn.Reply(k, p)
+	}}, &Limits{Pending: 1}))
+	other := s.open()
+	var peers []*peer
+	for range conns {
+		p := s.open()
+		p.write(append(clientFrame(fin|opText, []byte("pause")), clientFrame(fin|opText, []byte("wait"))...))
+		peers = append(peers, p)
+	}
+	for range conns {
+		c := receive(t, paused)
+		eventually(t, "paused", c.isPaused)
+		c.Release()
+	}
+	passed := &s.polled().passed
+	eventually(t, "as many wait as may, and the others for them", func() bool {
+		passed.mu.Lock()
+		defer passed.mu.Unlock()
+		return g.waiting.Load() == maxWorkers && passed.takers == maxWorkers && len(passed.conns) == conns-maxWorkers
+	})
+	other.talk(0, 3)
+	g.release()
+	for _, p := range peers {
+		p.want(fin|opText, "pause")
+		p.want(fin|opText, "wait")
+		_ = p.Close()
+	}
+	eventually(t, "nobody is left", func() bool {
+		passed.mu.Lock()
+		defer passed.mu.Unlock()
+		return passed.takers == 0
+	})
+}
+
 // What an event says is not believed: stale ones, of the slot's earlier
 // connection or for a slot that is free, do no harm.
 func TestStaleEvents(t *testing.T) {

@@ -17,7 +17,8 @@ const (
 	// their turn, in buffers.
 	passReads = 4
 	// maxWorkers is how many handlers may wait at a time. From there on the
-	// poller waits with them: the kernel then holds the peers back.
+	// poller waits with them: the kernel then holds the peers back. As many again
+	// may go on with connections that were passed on; from there on those wait.
 	maxWorkers = 1 << 10
 
 	readEvents = syscall.EPOLLIN | syscall.EPOLLRDHUP | edge
@@ -58,11 +59,13 @@ type poller struct {
 	workers int    // that had the role and are not done
 	fronts  []*front
 
+	passed passed
+
 	// owned by the leader, handed on with mu
 	events [batchEvents]syscall.EpollEvent
-	n, at  int     // of events
-	more   []*Conn // had their share, and there is more
-	ready  []*Conn // more, as of before the last events
+	batch  []syscall.EpollEvent // of events: what is not handled
+	more   []*Conn              // had their share, and there is more
+	ready  []*Conn              // more, as of before the last events
 }
 
 // lead is the role, as far as a Turn has it.
@@ -109,7 +112,7 @@ func newPoller(s *Server) (*poller, error) {
 		if errno != 0 {
 			n = 0
 		}
-		p.n, p.at = int(n), 0
+		p.batch = p.events[:n]
 		return n > 0
 	}
 	p.wg.Add(1)
@@ -173,9 +176,8 @@ func (p *poller) next(term uint64) (ev syscall.EpollEvent, c *Conn, ok bool) {
 	}
 	for p.busy = false; ; {
 		switch {
-		case p.at < p.n:
-			ev = p.events[p.at]
-			p.at++
+		case len(p.batch) > 0:
+			ev, p.batch = p.batch[0], p.batch[1:]
 		case len(p.ready) > 0:
 			c = p.ready[0]
 			p.ready[0] = nil
@@ -556,18 +558,6 @@ func (p *poller) resume(c *Conn, h *hold) {
 		h.timer.Stop()
 	}
 	p.takeUp(c)
-}
-
-// takeUp goes on with a connection that is ours to read, somewhere else: who
-// calls holds locks.
-func (p *poller) takeUp(c *Conn) {
-	c.srv.wg.Add(1)
-	go func() {
-		defer c.srv.wg.Done()
-		t := takeTurn(c)
-		p.pass(c, t)
-		t.release()
-	}()
 }
 
 func (p *poller) run(c *Conn) { p.takeUp(c) }
