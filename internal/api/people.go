@@ -18,15 +18,19 @@ const (
 
 // user is an account as the administrator sees it.
 type user struct {
-	ID        uint64   `json:"id"`
-	Handle    string   `json:"handle"`
-	Name      string   `json:"name"`
-	Email     string   `json:"email"`
-	About     string   `json:"about"`
-	Created   string   `json:"created"`
-	Suspended bool     `json:"suspended"`
-	Badges    []int    `json:"badges"`
-	Groups    []string `json:"groups,omitempty"` // where one account is asked for
+	ID        uint64 `json:"id"`
+	Handle    string `json:"handle"`
+	Name      string `json:"name"`
+	Email     string `json:"email"`
+	About     string `json:"about"`
+	Created   string `json:"created"`
+	Suspended bool   `json:"suspended"`
+	Badges    []int  `json:"badges"`
+
+	// Where one account is asked for.
+	Groups []string `json:"groups,omitempty"`
+	Online *bool    `json:"online,omitempty"`
+	Seen   string   `json:"last_seen,omitempty"` // of who is not online, where it is known
 }
 
 func showUser(u account.User) user {
@@ -117,6 +121,14 @@ func (a *API) one(w http.ResponseWriter, r *http.Request, do func(ctx context.Co
 	v := showUser(u)
 	if v.Groups, err = a.o.Accounts.Groups(r.Context(), id); err != nil {
 		return err
+	}
+	online := a.o.Chats.Online(id)
+	if v.Online = &online; !online {
+		seen, err := a.o.Chats.LastSeen(r.Context(), id)
+		if err != nil {
+			return err
+		}
+		v.Seen = stampOf(seen)
 	}
 	gateway.WriteJSON(w, http.StatusOK, v)
 	return nil

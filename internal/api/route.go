@@ -12,6 +12,7 @@ const (
 	everybody = iota
 	administrator
 	instanceToo // the administrator, and the instance with its own token
+	senderToo   // the administrator, and who said it with their login's token
 )
 
 // route is one line of the API. The table of them is what is served, and what
@@ -82,6 +83,11 @@ func (a *API) publishing() []route {
 				{"limit", "Number", "messages: at most so many, 100 where it is not given, at most 1,000"},
 			},
 			code: http.StatusOK, answer: "TopicAnswer", errors: []int{404, 410},
+		},
+		{
+			method: "GET", path: "/v1/messages/{id}/receipts", handle: a.receipts, who: senderToo, tag: "publishing",
+			summary: "To whom a message was delivered, and who has read it; for who said it too, with their login's token",
+			code:    http.StatusOK, answer: "Receipts", errors: []int{404},
 		},
 		{
 			method: "GET", path: "/v1/mail", handle: a.mail, who: administrator, tag: "publishing",

@@ -70,6 +70,7 @@ type Revision struct {
 // ReadMark is up to where somebody has read a room.
 type ReadMark struct {
 	User, Seq uint64
+	At        time.Time // when it was set; zero where that is not known
 }
 
 // PostRow is a post as somebody sees it; Serial orders posts by age.
@@ -116,6 +117,11 @@ type Reader interface {
 	Revisions(ctx context.Context, room, from, to uint64) ([]Revision, error)
 	Cleared(ctx context.Context, room uint64) (seq uint64, err error)
 	ReadMarks(ctx context.Context, room uint64) ([]ReadMark, error)
+	// Delivered is up to where somebody's inbox was acknowledged by any of their
+	// devices, 0 where none did.
+	Delivered(ctx context.Context, user uint64) (seq uint64, err error)
+	// LastSeen is when somebody was last here, zero where that is not known.
+	LastSeen(ctx context.Context, user uint64) (time.Time, error)
 
 	Posts(ctx context.Context, me, before uint64, limit int) ([]PostRow, error) // newest first; before 0: from the newest
 	Post(ctx context.Context, me uint64, id string) (p PostRow, ok bool, err error)
@@ -139,7 +145,8 @@ type Tx interface {
 
 	SetRevision(ctx context.Context, r Revision) error
 	SetCleared(ctx context.Context, room, seq uint64) error
-	SetReadMark(ctx context.Context, room, user, seq uint64) error
+	SetReadMark(ctx context.Context, room, user, seq uint64, at time.Time) error
+	SetSeen(ctx context.Context, user uint64, at time.Time) error // never moves back
 
 	AddPost(ctx context.Context, id string, user uint64, text string, at time.Time) error
 	DropPost(ctx context.Context, serial uint64) error // with its likes and comments

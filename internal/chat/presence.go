@@ -135,10 +135,14 @@ func (s *Service) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
+			s.sawAll(ctx)
 			return nil
 		case <-s.online.wake:
 		}
 		news, sights := s.online.take()
+		if gone := leavers(news); len(gone) > 0 {
+			s.saw(gone) // what fails is not kept: a login's own time is
+		}
 		for user, here := range news {
 			if err := s.tellFriends(ctx, Presence{user, here}); err != nil && ctx.Err() == nil && status.Of(err).Code != status.Unavailable {
 				s.o.Log.Error("friends could not be told who is online", "user", user, "error", err)
@@ -153,6 +157,16 @@ func (s *Service) Run(ctx context.Context) error {
 		s.online.telling = nil
 		s.online.mu.Unlock()
 	}
+}
+
+// leavers are those of the news who went.
+func leavers(news map[uint64]bool) (gone []uint64) {
+	for user, here := range news {
+		if !here {
+			gone = append(gone, user)
+		}
+	}
+	return gone
 }
 
 // take is what is to be told now.

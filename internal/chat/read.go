@@ -57,7 +57,7 @@ func (s *Service) mark(tx *journal.Tx, t Tx, a *audience, login, upTo uint64, la
 	if err != nil || markOf(marks, me) >= upTo {
 		return nil, err
 	}
-	if err := t.SetReadMark(background, a.room, me, upTo); err != nil || last == "" {
+	if err := t.SetReadMark(background, a.room, me, upTo, tx.Now()); err != nil || last == "" {
 		return nil, err
 	}
 	read := MessagesRead{Room: a.room, To: a.to, Group: a.group, By: a.sender, Last: last}

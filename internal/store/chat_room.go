@@ -179,16 +179,21 @@ func (q chats) SetCleared(ctx context.Context, room, seq uint64) error {
 
 func (q chats) ReadMarks(ctx context.Context, room uint64) ([]chat.ReadMark, error) {
 	var ms []chat.ReadMark
-	err := q.rows(ctx, "SELECT user_id, seq FROM chat_read WHERE room = ? ORDER BY user_id", []any{room}, func(scan func(...any) error) error {
+	err := q.rows(ctx, "SELECT user_id, seq, at FROM chat_read WHERE room = ? ORDER BY user_id", []any{room}, func(scan func(...any) error) error {
 		var m chat.ReadMark
-		err := scan(&m.User, &m.Seq)
+		var at int64
+		err := scan(&m.User, &m.Seq, &at)
+		if at != 0 {
+			m.At = fromMillis(at)
+		}
 		ms = append(ms, m)
 		return err
 	})
 	return ms, err
 }
 
-func (q chats) SetReadMark(ctx context.Context, room, user, seq uint64) error {
-	_, err := q.exec(ctx, "INSERT INTO chat_read (room, user_id, seq) VALUES (?, ?, ?) ON CONFLICT (room, user_id) DO UPDATE SET seq = excluded.seq", room, user, seq)
+func (q chats) SetReadMark(ctx context.Context, room, user, seq uint64, at time.Time) error {
+	_, err := q.exec(ctx, "INSERT INTO chat_read (room, user_id, seq, at) VALUES (?, ?, ?, ?) ON CONFLICT (room, user_id) DO UPDATE SET seq = excluded.seq, at = excluded.at",
+		room, user, seq, at.UnixMilli())
 	return err
 }

@@ -42,7 +42,7 @@ func TestGroupRows(t *testing.T) {
 			c.SetGroup(bg, chat.Group{ID: 10, Name: "y", Owner: 1, Link: "y", Created: at}),
 			c.AddMember(bg, 9, 3, at), c.AddMember(bg, 9, 1, at), c.AddMember(bg, 9, 2, at), c.AddMember(bg, 10, 1, at),
 			c.Kick(bg, 9, 4), c.Kick(bg, 9, 4), c.Kick(bg, 10, 4),
-			c.SetReadMark(bg, 9, 2, 5), c.SetReadMark(bg, 9, 2, 6), c.SetReadMark(bg, 9, 1, 4),
+			c.SetReadMark(bg, 9, 2, 5, at), c.SetReadMark(bg, 9, 2, 6, at), c.SetReadMark(bg, 9, 1, 4, at),
 		)
 	}, func(st *store.Store, tx *journal.Tx) error {
 		for _, c := range []chat.Reader{st.Chats(), st.Chats().In(tx)} {
@@ -85,7 +85,7 @@ func TestGroupRows(t *testing.T) {
 					t.Errorf("hidden from %d: %v, %v", user, ids, err)
 				}
 			}
-			if ms, err := c.ReadMarks(bg, 9); err != nil || !slices.Equal(ms, []chat.ReadMark{{User: 1, Seq: 4}, {User: 2, Seq: 6}}) {
+			if ms, err := c.ReadMarks(bg, 9); err != nil || !slices.Equal(ms, []chat.ReadMark{{User: 1, Seq: 4, At: at}, {User: 2, Seq: 6, At: at}}) {
 				t.Errorf("read %v, %v", ms, err)
 			}
 		}

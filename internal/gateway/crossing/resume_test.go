@@ -106,14 +106,16 @@ func lines(ctx context.Context, s *transcript.Scene, rest string) error {
 }
 
 // acked is "acked login/1 user/1 3": that owner has everything of it up to there.
-func acked(_ context.Context, s *transcript.Scene, rest string) error {
+func acked(ctx context.Context, s *transcript.Scene, rest string) error {
 	f := strings.Fields(rest)
 	if len(f) != 3 {
 		return errors.New("write it as: acked login/1 user/1 3")
 	}
 	seq, err := strconv.ParseUint(f[2], 10, 64)
-	s.Acked.Acked(hub.Acked{Owner: f[0], Topic: f[1], Seq: seq})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.Acked.Begin(ctx, hub.Acked{Owner: f[0], Topic: f[1], Seq: seq})
 }
 
 // shops is "instances north": it is there, and $north its token.
@@ -181,10 +183,7 @@ func TestSessions(t *testing.T) {
 		Build: w.build,
 		Words: map[string]transcript.Word{
 			"people": people, "code": code, "ticket": ticket, "says": says, "acked": acked, "live": w.live,
-			"pause": func(context.Context, *transcript.Scene, string) error { // so that no two began in the same tenth of a second
-				time.Sleep(200 * time.Millisecond)
-				return nil
-			},
+			"pause": pause,
 		},
 		Values: map[string]string{
 			"key": "key", "roomid": "room", "address": "address", "since": "time", "seen": "time", "expires": "time", "created": "time",
@@ -204,4 +203,43 @@ func (w *world) live(ctx context.Context, _ *transcript.Scene, rest string) erro
 		}
 	}
 	return err
+}
+
+// TestReceipts plays what is known of who got a message and who read it, and of
+// who is here and was, through all gateways.
+func TestReceipts(t *testing.T) {
+	w := &world{}
+	transcript.Run(t, "testdata/receipts.txt", transcript.Options{
+		Build: w.build, Hub: hub.Options{Linger: 50 * time.Millisecond}, // who went has gone
+		Words: map[string]transcript.Word{
+			"people": people, "code": code, "acked": acked, "gone": gone, "pause": pause,
+			"block": func(ctx context.Context, s *transcript.Scene, rest string) error {
+				n, _, err := transcript.Numbers(rest, 2)
+				if err != nil {
+					return err
+				}
+				return s.Chats.Block(ctx, n[0], n[1])
+			},
+		},
+		Values: map[string]string{"key": "key", "roomid": "room", "link": "link", "read_at": "time", "sent_at": "time", "created": "time", "last_seen": "time"},
+	})
+}
+
+// gone is "gone 1": it waits until that person is not online, and that is kept.
+func gone(ctx context.Context, s *transcript.Scene, rest string) error {
+	n, _, err := transcript.Numbers(rest, 1)
+	for err == nil && s.Chats.Online(n[0]) {
+		select {
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-time.After(time.Millisecond):
+		}
+	}
+	return err
+}
+
+// pause lets time go on, so that what is told apart by it can be.
+func pause(context.Context, *transcript.Scene, string) error {
+	time.Sleep(200 * time.Millisecond)
+	return nil
 }
