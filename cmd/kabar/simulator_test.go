@@ -22,6 +22,7 @@ var (
 	simTries = flag.Int("tries", 1, "TestSimulator: how often to run each seed")
 	simSeeds = flag.Int("seeds", 100, "TestSimulator: how many seeds to run")
 	simFirst = flag.Uint64("first", 1, "TestSimulator: the first of them; 0 is any")
+	simTrace = flag.Int("trace", 60, "TestSimulator: how many lines to tell of what happened before a failure")
 	simTime  = flag.Duration("time", 0, "TestSimulator: run seeds for so long, instead of a number")
 )
 
@@ -77,7 +78,12 @@ func TestSimulator(t *testing.T) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					t.Parallel()
 					for range *simTries {
-						simulator.Run(t, template, start, seed)
+						broken, report := simulator.Run(t, template, start, seed, simulator.Options{Trace: *simTrace})
+						if broken != "" {
+							t.Errorf("%s\nAgain: go test ./cmd/kabar -run 'TestSimulator$' -seed %d -tries 20", report, seed)
+							return
+						}
+						t.Log(report)
 					}
 				})
 			}

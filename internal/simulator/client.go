@@ -63,6 +63,11 @@ func (r *refused) passing() bool {
 	return r.status == http.StatusTooManyRequests || r.status >= http.StatusInternalServerError
 }
 
+// gone says that a position was refused, for that reason.
+func (r *refused) gone(reason string) bool {
+	return r.status == http.StatusGone && strings.Contains(r.body, `"`+reason+`"`)
+}
+
 // call asks for one answer on a wire of its own. header is of pairs, in and out
 // are JSON, nil for none.
 func (p *party) call(method, path string, header []string, in, out any) error {
@@ -221,20 +226,26 @@ func (s *socket) close() { _ = s.client.Close() }
 // next is the next message. The error is a *closed where the server said
 // goodbye, and the wire's otherwise.
 func (s *socket) next() ([]byte, error) {
-	_ = s.client.SetReadDeadline(time.Now().Add(patience))
-	return s.nextSoon()
+	s.waits()
+	return s.take(s.waits)
 }
 
+func (s *socket) waits() { _ = s.client.SetReadDeadline(time.Now().Add(patience)) }
+
 // nextSoon is next under a deadline that is set.
-func (s *socket) nextSoon() ([]byte, error) {
+func (s *socket) nextSoon() ([]byte, error) { return s.take(func() {}) }
+
+// take is the next message; alive is called for whatever comes.
+func (s *socket) take(alive func()) ([]byte, error) {
 	if s.lines {
-		return s.nextEvent()
+		return s.nextEvent(alive)
 	}
 	for {
 		op, p, err := s.frame()
 		if err != nil {
 			return nil, err
 		}
+		alive()
 		switch op {
 		case opText:
 			return p, nil
@@ -305,7 +316,7 @@ func (s *socket) send(op byte, p []byte) error {
 }
 
 // nextEvent is the next of Server-Sent Events.
-func (s *socket) nextEvent() ([]byte, error) {
+func (s *socket) nextEvent(alive func()) ([]byte, error) {
 	var data []byte
 	event := ""
 	for {
@@ -313,7 +324,7 @@ func (s *socket) nextEvent() ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		_ = s.client.SetReadDeadline(time.Now().Add(patience))
+		alive()
 		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ":")
 		value = strings.TrimPrefix(value, " ")
 		switch {

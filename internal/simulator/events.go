@@ -14,16 +14,18 @@ type frame struct {
 	Seq     uint64
 	Epoch   string
 	Kind    string
+	Event   string
 	ID, Key string
 	Text    string
 	Type    json.RawMessage
 	Data    struct{ ID, Text, Message string }
+	Chat    struct{ Text string } // of relay
 }
 
 // read is what a frame says.
 func read(b []byte) (f frame, h heard, err error) {
 	err = json.Unmarshal(b, &f)
-	h = heard{seq: f.Seq, id: f.ID + f.Key + f.Data.ID, text: f.Text + f.Data.Text + f.Data.Message}
+	h = heard{seq: f.Seq, id: f.ID + f.Key + f.Data.ID, text: f.Text + f.Data.Text + f.Data.Message + f.Chat.Text}
 	return f, h, err
 }
 
@@ -72,10 +74,9 @@ func (l *ledger) truthBy(connect func(r *receiver) (*socket, error)) func() ([]h
 	}
 }
 
-// populateEvents has events posted to the instance, and heard in each way.
-func (w *world) populateEvents() {
-	l := w.ledger("instance/" + instanceName)
-	token := w.template.cast.token
+// instance has the events of one heard, in each way.
+func (w *world) instance(name, token string) *ledger {
+	l := w.ledger("instance-" + name)
 	path := func(query string) string { return "/ws/events?event=*&epoch=1&token=" + url.QueryEscape(token) + query }
 	exact := func(r *receiver) (*socket, error) {
 		if r.begun {
@@ -83,14 +84,15 @@ func (w *world) populateEvents() {
 		}
 		return r.upgrade(path(""))
 	}
-	for i := range 3 {
-		r := w.receiver(l, fmt.Sprint("events-", i))
-		r.exact, r.decode, r.connect, r.steady = true, decode, exact, i == 0
+	for _, kind := range []string{"steady", "rough", "straying"} {
+		r := w.receiver(l, "events-"+kind)
+		r.exact, r.decode, r.connect = true, decode, exact
+		r.steady, r.strays = kind == "steady", kind == "straying"
 	}
-	named := w.receiver(l, "events-consumer")
+	named := w.receiver(l, l.name+"-leaving")
 	named.decode = decode
 	named.connect = func(r *receiver) (*socket, error) { return r.upgrade(path("&after=last&consumer=sim")) }
-	sse := w.receiver(l, "events-sse")
+	sse := w.receiver(l, l.name+"-sse")
 	sse.exact, sse.decode = true, decode
 	sse.connect = func(r *receiver) (*socket, error) {
 		header := []string{"Accept", "text/event-stream"}
@@ -100,6 +102,13 @@ func (w *world) populateEvents() {
 		return r.upgrade(path(""), header...)
 	}
 	l.truth = l.truthBy(exact)
+	return l
+}
+
+// populateEvents has events posted to an instance.
+func (w *world) populateEvents() *ledger {
+	token := w.template.cast.token
+	l := w.instance(instanceName, token)
 	names := []string{"messages.upsert", "send.message", "contacts.update"}
 	for i := range 2 {
 		who := slices.Clone(w.template.cast.admin)
@@ -125,9 +134,30 @@ func (w *world) populateEvents() {
 			return places, err
 		})
 	}
+	return l
 }
 
-// populate makes who takes part in this run.
+// populate makes who takes part in this run: some of all, so that a run is
+// short, and each meets each.
 func (w *world) populate() {
-	w.populateEvents()
+	p := w.party("populace")
+	parts := p.random.Perm(4)
+	for _, part := range parts[:1+p.random.IntN(2)] {
+		switch part {
+		case 0:
+			w.populateHook(w.populateEvents())
+		case 1:
+			w.populateBot()
+		case 2:
+			w.populateFeed()
+		case 3:
+			w.populatePeople()
+		}
+	}
+	if p.chance(40) {
+		w.populateMortals()
+	}
+	if p.chance(30) {
+		w.populateStrangers()
+	}
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
 	"strings"
@@ -18,12 +19,14 @@ type receiver struct {
 	decode  func(r *receiver, b []byte) (h heard, ok bool)
 	exact   bool // goes on where it knows it is; else where the server remembers
 	steady  bool // reads at once, and nothing is done to its wires
+	strays  bool // asks for what it has heard already, too
 
 	// owned by run
 	begun  bool
 	last   uint64
 	lastID string
 	epoch  string
+	gone   bool // it was told that its position is not kept any more
 
 	since atomic.Int64 // what began after that it is to hear; 0: nothing yet
 
@@ -39,6 +42,7 @@ type hearing struct {
 	after  uint64 // and the first that it hears stands right behind
 	opened int64  // the order of things: when the upgrade had been answered
 	at     time.Time
+	lost   uint64 // so many were not kept any more, it was told
 	heard  []heard
 }
 
@@ -61,6 +65,9 @@ func (r *receiver) run() {
 		if rough := !r.steady && !r.w.isCalm(); rough {
 			r.manner = manner{[...]time.Duration{time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond}[r.random.IntN(3)], 512 << r.random.IntN(8)}
 		}
+		if r.strays && r.begun && !r.w.isCalm() && r.chance(60) {
+			r.last = uint64(r.random.Int64N(int64(r.last) + 1))
+		}
 		h := &hearing{exact: r.exact && r.begun, after: r.last}
 		s, err := r.connect(r)
 		if err == nil {
@@ -80,6 +87,7 @@ func (r *receiver) run() {
 // open notes that the upgrade was answered.
 func (r *receiver) open(h *hearing) {
 	h.opened, h.at = r.w.order.Add(1), time.Now()
+	r.gone = false
 	if !r.begun {
 		r.since.Store(h.opened)
 	}
@@ -95,8 +103,16 @@ func (r *receiver) judge(err error) {
 	var bye *closed
 	switch {
 	case errors.As(err, &no) && no.status == http.StatusGone:
-		if r.ledger.kept > 0 && strings.Contains(no.body, "expired") {
-			r.begun, r.last = false, 0 // it was told so, and begins anew
+		var why struct {
+			Reason string
+			Head   uint64
+		}
+		_ = json.Unmarshal([]byte(no.body), &why)
+		if r.ledger.kept > 0 && why.Reason == "expired" {
+			if r.exact && why.Head <= r.last+r.ledger.kept {
+				r.w.fail(wholePast, "%s: %s may not go on after %d, and %d of %d are kept", r.ledger.name, r.name, r.last, r.ledger.kept, why.Head)
+			}
+			r.begun, r.last, r.gone = false, 0, true // it begins anew
 			r.since.Store(0)
 			return
 		}
@@ -127,6 +143,7 @@ func (r *receiver) listen(s *socket, h *hearing) error {
 		}
 		got, ok := r.decode(r, b)
 		if !ok {
+			r.skipped(h, b)
 			continue
 		}
 		got.at, r.begun = time.Now(), true
@@ -141,10 +158,24 @@ func (r *receiver) listen(s *socket, h *hearing) error {
 	}
 }
 
+// skipped takes word of what is not kept any more.
+func (r *receiver) skipped(h *hearing, b []byte) {
+	var f struct {
+		Kind  string
+		Count uint64
+	}
+	if json.Unmarshal(b, &f) == nil && f.Kind == "skipped" && !r.exact && r.ledger.kept > 0 {
+		r.mu.Lock()
+		h.lost += f.Count
+		r.mu.Unlock()
+		r.since.Store(h.opened)
+	}
+}
+
 // disturb does something to a connection, after a while and at the latest when
 // the rough time is over.
-func (r *receiver) disturb(s *socket) (stop func()) {
-	does, after, back := r.random.IntN(5), r.between(0, 5*time.Second), r.between(0, 9*time.Second)
+func (p *party) disturb(s *socket) (stop func()) {
+	does, after, back := p.random.IntN(5), p.between(0, 5*time.Second), p.between(0, 9*time.Second)
 	timer := time.AfterFunc(after, func() {
 		switch does {
 		case 0, 1:
@@ -156,7 +187,7 @@ func (r *receiver) disturb(s *socket) (stop func()) {
 			time.AfterFunc(back, func() { s.stall(false, false) })
 		}
 	})
-	over := r.w.whenCalm(s.cut)
+	over := p.w.whenCalm(s.cut)
 	return func() {
 		timer.Stop()
 		over()
@@ -170,7 +201,7 @@ func (r *receiver) audit(all []heard, index map[uint64]int, from uint64) {
 	furthest := -1
 	for _, c := range r.hearings {
 		if !r.exact && len(c.heard) > 0 && furthest >= 0 {
-			if i, kept := index[c.heard[0].seq]; kept && i > furthest+1 {
+			if i, kept := index[c.heard[0].seq]; kept && all[i].seq > all[furthest].seq+c.lost && i > furthest+1+int(c.lost) {
 				r.w.fail(inOrder, "%s: %s let the server remember where it was, had heard %d, and was sent %d next", r.ledger.name, r.name, all[furthest].seq, all[i].seq)
 			}
 		}
@@ -196,6 +227,9 @@ func (r *receiver) check(all map[string]*said) {
 		for _, h := range c.heard {
 			s := all[h.text]
 			if s == nil {
+				if serverSaid(h.text) {
+					continue
+				}
 				r.w.fail(other, "%s: %s heard %q, which nobody said", r.ledger.name, r.name, h.text)
 				continue
 			}

@@ -22,6 +22,9 @@ type Template struct {
 type cast struct {
 	admin  []string // the header of the administrator
 	token  string   // the instance's
+	vain   string   // another's, which is replaced
+	bot    string   // that of the one that a process tells
+	secret string   // of the webhook
 	people [2]person
 }
 
@@ -38,11 +41,16 @@ type login struct {
 	socket string // relay's id
 }
 
-// instanceName is the one that has events.
-const instanceName = "sim"
+// instanceName is the one that has events, botInstance the one that a process
+// tells, at botPath.
+const (
+	instanceName = "sim"
+	botInstance  = "told"
+	botPath      = "/sim/echo"
+)
 
 // logins is how many each person has.
-const logins = 6
+const logins = spare + 1
 
 // NewTemplate lets a server make the accounts that the runs use.
 func NewTemplate(t *testing.T, start Start) *Template {
@@ -50,7 +58,7 @@ func NewTemplate(t *testing.T, start Start) *Template {
 	base := folder(t)
 	made := &Template{keys: map[string][]byte{}}
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, made, start, 0, base)
+		w := newWorld(made, start, 0, base)
 		w.trace.began = time.Now()
 		close(w.quiet)
 		done := make(chan Image)
@@ -66,10 +74,10 @@ func NewTemplate(t *testing.T, start Start) *Template {
 				made.keys[name] = b
 			}
 		}
+		if w.hasFailed() {
+			t.Fatal(w.report)
+		}
 	})
-	if t.Failed() {
-		t.FailNow()
-	}
 	return made
 }
 
@@ -103,20 +111,63 @@ func (p *party) direct(c *cast, folder string) {
 	}
 	key, err := os.ReadFile(filepath.Join(folder, "admin.key")) //nolint:gosec // our own
 	if err != nil {
-		p.w.t.Error(err)
+		p.w.fail(other, "the administrator's key: %v", err)
 		return
 	}
 	c.admin = []string{"apikey", strings.TrimSpace(string(key))}
-	var made struct{ Auth struct{ Token string } }
-	p.insist("POST", "/instance/create", c.admin, map[string]string{"instanceName": instanceName}, &made)
-	c.token = made.Auth.Token
+	for name, token := range map[string]*string{instanceName: &c.token, "vain": &c.vain, botInstance: &c.bot} {
+		var made struct{ Auth struct{ Token string } }
+		p.insist("POST", "/instance/create", c.admin, map[string]string{"instanceName": name}, &made)
+		*token = made.Auth.Token
+	}
+	var hook struct{ Secret string }
+	p.insist("PUT", "/webhook/set/"+instanceName, c.admin, map[string]any{"url": "http://" + hookAddress + "/", "enabled": true}, &hook)
+	c.secret = hook.Secret
+	type object = map[string]any
+	p.insist("PUT", "/v1/processes/echo", c.admin, object{
+		"process": "echo", "inputs": object{"text": "string"}, "outputs": object{"text": "string"},
+		"rules": []object{{
+			"notify": object{"instance": botInstance, "event": "messages.upsert", "data": object{"text": "text"}},
+			"reply":  object{"text": "text"},
+		}},
+	}, nil)
+	p.insist("POST", "/v1/processes/echo/publish", c.admin, object{}, nil)
+	p.insist("PUT", "/v1/endpoints"+botPath, c.admin, object{"process": "echo", "access": "users"}, nil)
 	for i := range c.people {
 		p.account(&c.people[i], fmt.Sprintf("person%d", i))
 	}
 	a, b := &c.people[0], &c.people[1]
 	p.insist("POST", "/api/friends/request", bearer(a.logins[0].token), map[string]uint64{"friend_id": b.id}, nil)
 	p.insist("POST", "/api/friends/accept", bearer(b.logins[0].token), map[string]uint64{"friend_id": a.id}, nil)
-	time.Sleep(5 * time.Second) // until what is known of them is saved
+	p.begin(c)
+}
+
+// begin lets the server remember a place of each login that leaves it to it.
+func (p *party) begin(c *cast) {
+	var all []*socket
+	for i := range c.people {
+		l := c.people[i].logins[leaves]
+		for _, open := range []func() (*socket, error){
+			func() (*socket, error) { return p.code(l.token, "&devices=1&epoch=1&after=0") },
+			func() (*socket, error) { return p.upgrade("/?id=" + l.socket + "&devices=1&epoch=1&after=0") },
+			func() (*socket, error) { return p.upgrade("/websocket?format=json", bearer(l.token)...) },
+		} {
+			s, err := open()
+			if err != nil {
+				p.w.fail(other, "a socket for %s: %v", c.people[i].name, err)
+				return
+			}
+			all = append(all, s)
+		}
+	}
+	for _, s := range all {
+		_ = s.client.SetReadDeadline(time.Now().Add(5 * time.Second)) // some pings
+		for err := error(nil); err == nil; {
+			_, err = s.nextSoon()
+		}
+		s.close()
+	}
+	time.Sleep(3 * time.Second) // until it is saved
 }
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }

@@ -281,6 +281,15 @@ func (l *listener) put(w *wire) bool {
 	return true
 }
 
+// hold has a wire cut when this end of the network loses its power; false
+// where that was before.
+func (l *listener) hold(w *wire) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wires[w] = struct{}{}
+	return !l.dead
+}
+
 // Accept waits for the next connection.
 func (l *listener) Accept() (net.Conn, error) {
 	l.mu.Lock()
@@ -323,6 +332,7 @@ func (l *listener) sever() {
 	_ = l.Close()
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.dead = true
 	for w := range l.wires {
 		w.cut()
 	}

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Machine is what a server runs on.
@@ -30,13 +33,15 @@ type Start func(ctx context.Context, m Machine) (serve func(ctx context.Context)
 // world is one run.
 type world struct {
 	// static
-	t        testing.TB
+	o        Options
 	seed     uint64
 	template *Template
 	start    Start
 	base     string // where the folders are
 	actors   []func()
 	ledgers  []*ledger
+	owed     []func() int // what else is still to come
+	audits   []func()     // and what of it came
 
 	lines lines
 	trace trace
@@ -50,27 +55,26 @@ type world struct {
 	mu      sync.Mutex
 	calm    map[int]func() // guarded by mu: what is to be done then
 	next    int            // guarded by mu
-	failed  bool           // guarded by mu
+	broken  promise        // guarded by mu: the first, "" while all hold
+	report  string         // guarded by mu
 	zombies sync.WaitGroup // servers without power
 }
 
 // fail says that a promise was broken. The first one ends the run.
 func (w *world) fail(p promise, format string, args ...any) {
-	w.mu.Lock()
-	first := !w.failed
-	w.failed = true
-	w.mu.Unlock()
 	w.trace.add("BROKEN: "+format, args...)
-	if first {
-		w.t.Errorf("seed %d breaks a promise:\n  %s\n%s\nThe last that happened:\n%s\nAgain: go test ./cmd/kabar -run 'TestSimulator$' -seed %d -tries 20",
-			w.seed, p, fmt.Sprintf(format, args...), w.trace.tail(60), w.seed)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.broken == "" {
+		w.broken = p
+		w.report = fmt.Sprintf("seed %d breaks a promise:\n  %s\n%s\nWhat happened last:\n%s", w.seed, p, fmt.Sprintf(format, args...), w.trace.tail(cmp.Or(w.o.Trace, 60)))
 	}
 }
 
 func (w *world) hasFailed() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.failed
+	return w.broken != ""
 }
 
 // troubled says that the disk failed at some time, so that nothing is promised
@@ -133,21 +137,35 @@ func (w *world) doze(d time.Duration) {
 	}
 }
 
-// Run runs one seed; t fails where a promise is broken.
-func Run(t *testing.T, template *Template, start Start, seed uint64) {
+// Options is what is done to a run beside what its seed says.
+type Options struct {
+	// Lying is a disk that says it has synced, and has not: as with SQLite's
+	// synchronous=OFF.
+	Lying bool
+	// Trace is how many lines of what happened are told; 60.
+	Trace int
+}
+
+// Run runs one seed. It returns the promise that was broken, "" for none, and
+// what happened.
+func Run(t *testing.T, template *Template, start Start, seed uint64, o Options) (broken, report string) {
 	t.Helper()
 	base := folder(t)
 	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, template, start, seed, base)
+		w := newWorld(template, start, seed, base)
+		w.o = o
 		w.populate()
-		w.run()
+		took := w.run()
+		if broken, report = string(w.broken), w.report; broken == "" {
+			report = w.summary(took)
+		}
 	})
+	return broken, report
 }
 
-func newWorld(t testing.TB, template *Template, start Start, seed uint64, base string) *world {
-	t.Helper()
+func newWorld(template *Template, start Start, seed uint64, base string) *world {
 	return &world{
-		t: t, seed: seed, template: template, start: start, base: base,
+		seed: seed, template: template, start: start, base: base,
 		quiet: make(chan struct{}), over: make(chan struct{}), calm: map[int]func(){},
 	}
 }
@@ -169,7 +187,7 @@ const (
 	calmTime  = 10 * time.Minute // nothing that is owed takes longer
 )
 
-func (w *world) run() {
+func (w *world) run() (took time.Duration) {
 	time.Sleep(time.Hour) // after the template was made
 	began := time.Now()
 	w.trace.began = began
@@ -194,12 +212,15 @@ func (w *world) run() {
 		for _, l := range w.ledgers {
 			l.audit()
 		}
+		for _, audit := range w.audits {
+			audit()
+		}
 	}
 	close(w.over)
 	acting.Wait()
 	<-done
 	w.zombies.Wait()
-	w.t.Log(w.summary(time.Since(began)))
+	return time.Since(began)
 }
 
 // summary is what a run came to.
@@ -226,6 +247,9 @@ func (w *world) summary(took time.Duration) string {
 func (w *world) missing() (n int) {
 	for _, l := range w.ledgers {
 		n += l.missing()
+	}
+	for _, owed := range w.owed {
+		n += owed()
 	}
 	return n
 }
@@ -254,9 +278,9 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		d.lose()
 		close(power)
 	})
-	d.cut = cut
+	d.cut, d.lies = cut, w.o.Lying
 	if err := w.template.unpack(at, i); err != nil {
-		w.t.Error(err)
+		w.fail(other, "making the data folder: %v", err)
 		return i, false
 	}
 	unmount := mount(at, d)
@@ -276,7 +300,11 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 			defer w.whenCalm(func() { timer.Stop() })()
 		}
 	}
-	serve, err := w.start(ctx, Machine{Folder: at, Listener: l, Dial: w.dialOut})
+	if trouble := w.trouble(d, random); !w.isCalm() && random.IntN(6) == 0 {
+		timer := time.AfterFunc(after/2, trouble)
+		defer timer.Stop()
+	}
+	serve, err := w.start(ctx, Machine{Folder: at, Listener: l, Dial: w.dialOut(d, l)})
 	served := make(chan error, 1)
 	if err == nil {
 		w.trace.add("life %d begins", life)
@@ -318,13 +346,28 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 	}
 }
 
+// trouble is a disk that does not write for a while: it is full, or broken.
+func (w *world) trouble(d *Disk, random *rand.Rand) func() {
+	codes := [...]int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
+	code, lasts := codes[random.IntN(len(codes))], time.Duration(random.Int64N(int64(3*time.Second)))
+	return func() {
+		w.sick.Store(true)
+		w.trace.add("the disk fails with %d", code)
+		d.fail(code)
+		time.AfterFunc(lasts, func() {
+			w.trace.add("the disk works again")
+			d.fail(0)
+		})
+	}
+}
+
 // shut ends the server in peace, if the power lasts so long.
 func (w *world) shut(d *Disk, stop func(), served <-chan error, unmount func(), power <-chan struct{}) Image {
 	stop()
 	select {
 	case err := <-served:
 		unmount()
-		if err != nil && !d.gone() {
+		if err != nil && !d.gone() && !w.troubled() {
 			w.fail(other, "the server was told to stop, and said: %v", err)
 		}
 	case <-power:
@@ -339,11 +382,16 @@ func (w *world) shut(d *Disk, stop func(), served <-chan error, unmount func(), 
 	return d.image()
 }
 
-// dialOut is how the server reaches other hosts.
-func (w *world) dialOut(_ context.Context, _, address string) (net.Conn, error) {
-	wire, err := w.lines.dial(address, plain, rand.New(rand.NewPCG(w.seed, uint64(w.order.Add(1)))))
-	if err != nil {
-		return nil, err
+// dialOut is how a server reaches other hosts, as long as it has power.
+func (w *world) dialOut(d *Disk, l *listener) func(context.Context, string, string) (net.Conn, error) {
+	return func(_ context.Context, _, address string) (net.Conn, error) {
+		to, err := w.lines.dial(address, plain, rand.New(rand.NewPCG(w.seed, uint64(w.order.Add(1)))))
+		if err != nil {
+			return nil, err
+		}
+		if !l.hold(to) || d.gone() {
+			to.cut()
+		}
+		return to.client, nil
 	}
-	return wire.client, nil
 }
