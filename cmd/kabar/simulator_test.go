@@ -43,6 +43,9 @@ func simulated(t *testing.T) simulator.Start {
 	return func(ctx context.Context, m simulator.Machine) (func(context.Context) error, error) {
 		own := c.Serve.Config
 		own.Listen, own.Data = nil, m.Folder
+		if m.Seed%2 == 0 {
+			own.Hub.Ring = 0 // whoever is behind reads the disk
+		}
 		s := &server{c: &own, log: slog.New(slog.DiscardHandler)}
 		s.dial = m.Dial
 		if _, err := s.open(ctx); err != nil {

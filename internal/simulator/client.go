@@ -41,9 +41,13 @@ func (w *world) party(name string) *party {
 
 func (p *party) dial() (*wire, error) { return p.w.lines.dial(serverAddress, p.manner, p.random) }
 
+// beat is the step of all times: computing takes none, so what is to meet must
+// happen at the same moment.
+const beat = 5 * time.Millisecond
+
 // between is a time from a to b.
 func (p *party) between(a, b time.Duration) time.Duration {
-	return a + time.Duration(p.random.Int64N(int64(b-a)+1))
+	return (a + time.Duration(p.random.Int64N(int64(b-a)+1))).Truncate(beat)
 }
 
 // chance is true n times in a hundred.
@@ -208,8 +212,11 @@ func (s *socket) begin(want int) error {
 		return err
 	}
 	if res.StatusCode != want {
-		b, _ := io.ReadAll(res.Body)
+		b, err := io.ReadAll(res.Body)
 		_ = res.Body.Close()
+		if err != nil { // cut in the middle: it says nothing
+			return err
+		}
 		return &refused{res.StatusCode, strings.TrimSpace(string(b))}
 	}
 	if s.lines {

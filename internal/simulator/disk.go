@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	sqlite3 "modernc.org/sqlite/lib"
 )
@@ -18,7 +20,10 @@ type Disk struct {
 	// static
 	cut    func() // called in the middle of the operation at which the power goes
 	random *rand.Rand
-	lies   bool // says that it has synced, and has not
+	lies   bool          // says that it has synced, and has not
+	slow   time.Duration // how long syncing takes, and one read of eight
+
+	reads atomic.Uint64
 
 	mu         sync.Mutex
 	files      map[string]*content // guarded by mu
@@ -109,6 +114,9 @@ func (d *Disk) remove(name string) bool {
 }
 
 func (d *Disk) read(name string, p []byte, at int64) int32 {
+	if d.reads.Add(1)%8 == 0 {
+		time.Sleep(d.slow)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead != nil {
@@ -163,6 +171,7 @@ func (f *content) add(w write) {
 }
 
 func (d *Disk) sync(name string) int32 {
+	time.Sleep(d.slow)
 	if !d.begin() {
 		return sqlite3.SQLITE_IOERR_FSYNC
 	}

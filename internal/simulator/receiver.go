@@ -63,7 +63,7 @@ func (r *receiver) run() {
 	for {
 		r.manner = plain
 		if rough := !r.steady && !r.w.isCalm(); rough {
-			r.manner = manner{[...]time.Duration{time.Millisecond, 30 * time.Millisecond, 300 * time.Millisecond}[r.random.IntN(3)], 512 << r.random.IntN(8)}
+			r.manner = manner{[...]time.Duration{beat, 10 * beat, 60 * beat}[r.random.IntN(3)], 512 << r.random.IntN(8)}
 		}
 		if r.strays && r.begun && !r.w.isCalm() && r.chance(60) {
 			r.last = uint64(r.random.Int64N(int64(r.last) + 1))

@@ -215,7 +215,7 @@ type manner struct {
 }
 
 // plain is a wire that nobody would notice.
-var plain = manner{2 * time.Millisecond, 64 << 10}
+var plain = manner{2 * beat, 64 << 10}
 
 // listen makes an address reachable, until Close. What was there is gone.
 func (n *lines) listen(address string) *listener {
@@ -240,7 +240,9 @@ func (n *lines) dial(address string, m manner, random *rand.Rand) (*wire, error)
 	}
 	slow := func() func() time.Duration { // each direction has its own, and calls it under its lock
 		own := rand.New(rand.NewPCG(random.Uint64(), 1))
-		return func() time.Duration { return m.delay/2 + time.Duration(own.Int64N(int64(m.delay/2)+1)) }
+		return func() time.Duration {
+			return (m.delay/2 + time.Duration(own.Int64N(int64(m.delay/2)+1))).Truncate(beat)
+		}
 	}
 	here, there := newFlow(m.room, slow()), newFlow(64<<10, slow())
 	from := &net.TCPAddr{IP: net.IPv4(10, 0, byte(random.UintN(250)), byte(1+random.UintN(250))), Port: 1024 + random.IntN(60000)}

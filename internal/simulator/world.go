@@ -21,6 +21,7 @@ import (
 
 // Machine is what a server runs on.
 type Machine struct {
+	Seed     uint64 // of the run, where settings may differ
 	Folder   string // its data
 	Listener net.Listener
 	Dial     func(ctx context.Context, network, address string) (net.Conn, error) // to other hosts
@@ -278,7 +279,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		d.lose()
 		close(power)
 	})
-	d.cut, d.lies = cut, w.o.Lying
+	d.cut, d.lies, d.slow = cut, w.o.Lying, time.Duration(random.IntN(4))*beat
 	if err := w.template.unpack(at, i); err != nil {
 		w.fail(other, "making the data folder: %v", err)
 		return i, false
@@ -286,7 +287,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 	unmount := mount(at, d)
 	ctx, stop := context.WithCancel(context.Background())
 	var end <-chan time.Time
-	after := time.Duration(random.Int64N(int64(6 * time.Second)))
+	after := time.Duration(random.Int64N(int64(6 * time.Second))).Truncate(beat)
 	fate, operations := random.IntN(4), 1+random.IntN(400)
 	if !w.isCalm() {
 		switch fate {
@@ -304,7 +305,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		timer := time.AfterFunc(after/2, trouble)
 		defer timer.Stop()
 	}
-	serve, err := w.start(ctx, Machine{Folder: at, Listener: l, Dial: w.dialOut(d, l)})
+	serve, err := w.start(ctx, Machine{Seed: w.seed, Folder: at, Listener: l, Dial: w.dialOut(d, l)})
 	served := make(chan error, 1)
 	if err == nil {
 		w.trace.add("life %d begins", life)
