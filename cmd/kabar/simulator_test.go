@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,8 +21,9 @@ import (
 var (
 	simSeed  = flag.Uint64("seed", 0, "TestSimulator: run this seed alone")
 	simTries = flag.Int("tries", 1, "TestSimulator: how often to run each seed")
-	simSeeds = flag.Int("seeds", 100, "TestSimulator: how many seeds to run")
+	simSeeds = flag.Int("seeds", 40, "TestSimulator: how many seeds to run")
 	simFirst = flag.Uint64("first", 1, "TestSimulator: the first of them; 0 is any")
+	simUntil = flag.String("until", "", "TestSimulator: end with the first seed that breaks the promise that begins so")
 	simTrace = flag.Int("trace", 60, "TestSimulator: how many lines to tell of what happened before a failure")
 	simTime  = flag.Duration("time", 0, "TestSimulator: run seeds for so long, instead of a number")
 )
@@ -70,7 +72,8 @@ func TestSimulator(t *testing.T) {
 		first = uint64(time.Now().UnixMilli()) * 1000
 	}
 	began := time.Now()
-	for done := 0; *simTime > 0 && time.Since(began) < *simTime || done < n && *simTime == 0; {
+	var found atomic.Bool
+	for done := 0; !found.Load() && (*simTime > 0 && time.Since(began) < *simTime || done < n && *simTime == 0); {
 		some := min(100, n-done)
 		if *simTime > 0 {
 			some = 100
@@ -81,8 +84,15 @@ func TestSimulator(t *testing.T) {
 				t.Run(fmt.Sprint(seed), func(t *testing.T) {
 					t.Parallel()
 					for range *simTries {
+						if found.Load() {
+							return
+						}
 						broken, report := simulator.Run(t, template, start, seed, simulator.Options{Trace: *simTrace})
+						if broken != "" && *simUntil != "" && !strings.HasPrefix(broken, *simUntil) {
+							return
+						}
 						if broken != "" {
+							found.Store(*simUntil != "")
 							t.Errorf("%s\nAgain: go test ./cmd/kabar -run 'TestSimulator$' -seed %d -tries 20", report, seed)
 							return
 						}

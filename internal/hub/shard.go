@@ -210,7 +210,7 @@ func (sh *shard) arrive(s *Session) {
 	}
 	pos := s.pos.Load()
 	t.miss(pos)
-	if pos < t.head {
+	if handOver && pos < t.head {
 		sh.hub.read(s)
 		return
 	}

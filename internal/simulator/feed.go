@@ -35,38 +35,7 @@ func (w *world) populateFeed() {
 		}
 		return r.upgrade(path+after, bearer(c.people[0].logins[leaves].token)...)
 	}
-	l.truth = func() (all []heard, from uint64, ok bool) {
-		p := w.party("the auditor of the feed")
-		for first := true; ; first = false {
-			var page struct {
-				Messages []struct {
-					ID   string
-					Seq  uint64
-					Data struct{ Text string }
-				}
-				Head uint64
-			}
-			query := "?limit=1000"
-			if !first {
-				query += fmt.Sprint("&before=", all[0].seq)
-			}
-			if !p.insist("GET", "/v1/topics/feed/messages"+query, c.admin, nil, &page) {
-				return nil, 0, false
-			}
-			var some []heard
-			for _, m := range page.Messages {
-				some = append(some, heard{seq: m.Seq, id: m.ID, text: m.Data.Text})
-			}
-			all = append(some, all...)
-			if len(some) == 0 || all[0].seq == 1 {
-				break
-			}
-		}
-		if len(all) > 0 {
-			from = all[0].seq - 1
-		}
-		return all, from, true
-	}
+	l.truth = w.feedTruth
 	w.poster("announcer", l, 1, func(p *party, key string, texts []string) ([]place, error) {
 		var out struct {
 			ID  string
@@ -96,4 +65,38 @@ func (w *world) populateFeed() {
 		}
 		return answer{}
 	}
+}
+
+// feedTruth is all of the feed that is kept.
+func (w *world) feedTruth() (all []heard, from uint64, ok bool) {
+	p := w.party("the auditor of the feed")
+	for first := true; ; first = false {
+		var page struct {
+			Messages []struct {
+				ID   string
+				Seq  uint64
+				Data struct{ Text string }
+			}
+			Head uint64
+		}
+		query := "?limit=1000"
+		if !first {
+			query += fmt.Sprint("&before=", all[0].seq)
+		}
+		if !p.insist("GET", "/v1/topics/feed/messages"+query, w.template.cast.admin, nil, &page) {
+			return nil, 0, false
+		}
+		var some []heard
+		for _, m := range page.Messages {
+			some = append(some, heard{seq: m.Seq, id: m.ID, text: m.Data.Text})
+		}
+		all = append(some, all...)
+		if len(some) == 0 || all[0].seq == 1 {
+			break
+		}
+	}
+	if len(all) > 0 {
+		from = all[0].seq - 1
+	}
+	return all, from, true
 }

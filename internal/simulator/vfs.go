@@ -106,8 +106,8 @@ func openFile(tls *libc.TLS, v, name, file uintptr, flags int32, outFlags uintpt
 	vfs.handles[file] = h
 	m := vfs.methods[object.FpMethods]
 	if m == nil {
-		own := *h.real
-		m = &own
+		m = (*sqlite3.Tsqlite3_io_methods)(pointer(libc.Xmalloc(tls, libc.Tsize_t(unsafe.Sizeof(*h.real))))) // where SQLite's own memory is
+		*m = *h.real
 		m.FiVersion = 2 // without mapping the file into memory
 		m.FxClose, m.FxRead, m.FxWrite = address(closeFile), address(readFile), address(writeFile)
 		m.FxTruncate, m.FxSync, m.FxFileSize = address(truncateFile), address(syncFile), address(sizeFile)

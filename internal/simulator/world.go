@@ -39,10 +39,7 @@ type world struct {
 	template *Template
 	start    Start
 	base     string // where the folders are
-	actors   []func()
-	ledgers  []*ledger
-	owed     []func() int // what else is still to come
-	audits   []func()     // and what of it came
+	people
 
 	lines lines
 	trace trace
@@ -59,6 +56,14 @@ type world struct {
 	broken  promise        // guarded by mu: the first, "" while all hold
 	report  string         // guarded by mu
 	zombies sync.WaitGroup // servers without power
+}
+
+// people are who takes part.
+type people struct {
+	actors  []func()
+	ledgers []*ledger
+	owed    []func() int // what else is still to come
+	audits  []func()     // and what of it came
 }
 
 // fail says that a promise was broken. The first one ends the run.
