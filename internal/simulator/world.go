@@ -311,16 +311,18 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		defer timer.Stop()
 	}
 	serve, err := w.start(ctx, Machine{Seed: w.seed, Folder: at, Listener: l, Dial: w.dialOut(d, l)})
-	served := make(chan error, 1)
-	if err == nil {
-		w.trace.add("life %d begins", life)
-		go func() { served <- serve(ctx) }()
-	} else {
-		served <- err
-		if !d.gone() {
+	if err != nil {
+		if !d.gone() && !w.troubled() {
 			w.fail(other, "the server does not start: %v", err)
 		}
+		stop()
+		unmount()
+		l.sever()
+		return d.lose(), !w.hasFailed()
 	}
+	w.trace.add("life %d begins", life)
+	served := make(chan error, 1)
+	go func() { served <- serve(ctx) }()
 	bury := func() {
 		stop()
 		<-served
