@@ -27,6 +27,7 @@ import (
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/outbound"
 	"github.com/kabar-io/kabar/internal/process"
+	"github.com/kabar-io/kabar/internal/retention"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -89,6 +90,7 @@ type services struct {
 	processes *process.Service
 	webhooks  *webhook.Service
 	lifecycle *lifecycle.Service
+	keeper    *retention.Service
 }
 
 // entrance is where people come in, and the way out.
@@ -143,7 +145,7 @@ func (s *server) open(ctx context.Context) (_ *server, err error) {
 		return s, err
 	}
 	s.hub = hub.New(s.journal, hub.Options{
-		Ring: ringSize(c), Retention: retention(c), Log: s.log,
+		Ring: ringSize(c), Retention: served(c), Log: s.log,
 		Linger: c.Lifecycle.Settle,
 		Occupied: func(topic string, here bool) {
 			s.chats.Occupied(topic, here)
@@ -224,7 +226,7 @@ func (s *server) serve(l net.Listener) error {
 // work is what goes on beside the connections: telling friends who is here,
 // processes that events trigger, webhooks, lifecycle events.
 func (s *server) work(ctx context.Context) error {
-	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run, s.watch}
+	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run, s.watch, s.keeper.Run}
 	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, run := range parts {
@@ -352,8 +354,8 @@ func ringSize(c *config.Config) int {
 
 func limit(r config.Rate) account.Limit { return account.Limit{N: r.N, Per: r.Per} }
 
-// retention is how many of a topic's messages can be asked for.
-func retention(c *config.Config) func(topic string) uint64 {
+// served is how many of a topic's messages can be asked for.
+func served(c *config.Config) func(topic string) uint64 {
 	return func(topic string) uint64 {
 		if topic == chat.FeedTopic {
 			return uint64(c.Feed.History)

@@ -68,6 +68,7 @@ func (s *server) core(key []byte) (err error) {
 	if err != nil {
 		return err
 	}
+	s.retain()
 	return s.callers(key)
 }
 
@@ -214,7 +215,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 	}
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Lifecycle: s.lifecycle, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Lifecycle: s.lifecycle, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
 		Parts: s.parts(), Free: s.store.Free,
 	}).Handle(s.routes.http)

@@ -14,6 +14,7 @@ import (
 	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/process"
+	"github.com/kabar-io/kabar/internal/retention"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -30,6 +31,7 @@ type Options struct {
 	Instances *instance.Service
 	Processes *process.Service      // nil: there are none
 	Webhooks  *webhook.Service      // nil: there are none
+	Retention *retention.Service    // nil: nothing is swept
 	Lifecycle *lifecycle.Service    // nil: nothing is said of who comes and goes
 	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none
 

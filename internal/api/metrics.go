@@ -56,12 +56,7 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 	count("journal_refused_total", "Changes that were refused by a rule.", j.Refused)
 	count("journal_repeated_total", "Changes whose key was known, and that did nothing.", j.Repeated)
 	count("journal_failures_total", "Transactions that could not be stored.", j.Failures)
-
-	if o.Free != nil {
-		if n, err := o.Free(); err == nil {
-			put(prometheus.GaugeValue, "data_free_bytes", "Bytes that the disk has left for the data folder.", float64(n))
-		}
-	}
+	c.a.retained(put, count)
 
 	h := o.Hub.Stats()
 	put(prometheus.GaugeValue, "hub_sessions", "Sessions connected now.", float64(h.Sessions))
@@ -130,5 +125,26 @@ func (c reader) webhooks(put func(kind prometheus.ValueType, name, help string, 
 	put(prometheus.GaugeValue, "webhooks_behind", "Events that webhooks are still to be told.", float64(now.Behind))
 	for state, n := range map[string]int{"parked": now.Parked, "dead": now.Dead, "replaying": now.Replaying} {
 		put(prometheus.GaugeValue, "webhooks_kept", "Events, and ranges of them, that were not taken, by state.", float64(n), "state", state)
+	}
+}
+
+// retained tells of what is deleted, and of what there is.
+func (a *API) retained(put func(prometheus.ValueType, string, string, float64, ...string), count func(string, string, uint64, ...string)) {
+	o, j := a.o, a.o.Journal.Stats()
+	count("journal_swept_total", "Messages deleted because no topic keeps them any more.", j.Swept)
+	count("journal_rewritten_total", "Messages whose text was taken out, or replaced.", j.Rewritten)
+	if o.Retention != nil {
+		r := o.Retention.Stats()
+		put(prometheus.GaugeValue, "store_bytes", "Size of the database file.", float64(r.Bytes))
+		put(prometheus.GaugeValue, "store_free_bytes", "How much of it is free, and used again by what is said next.", float64(r.Free))
+		if !r.Oldest.IsZero() {
+			put(prometheus.GaugeValue, "journal_oldest_seconds", "When the oldest message that is kept was said, in Unix time.", float64(r.Oldest.Unix()))
+		}
+	}
+
+	if o.Free != nil {
+		if n, err := o.Free(); err == nil {
+			put(prometheus.GaugeValue, "data_free_bytes", "Bytes that the disk has left for the data folder.", float64(n))
+		}
 	}
 }

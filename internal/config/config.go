@@ -38,7 +38,7 @@ type Config struct {
 	Keepalive Keepalive `embed:"" prefix:"keepalive-" group:"Keeping connections alive"`
 	Session   Session   `embed:"" prefix:"session-" group:"A connected client"`
 	Hub       Hub       `embed:"" prefix:"hub-" group:"The hub"`
-	Ref       Ref       `embed:"" prefix:"ref-" group:"Sending again without doubling"`
+	Record    `embed:""`
 	Login     Login     `embed:"" prefix:"login-" group:"Logins and passwords"`
 	Direct    Direct    `embed:"" prefix:"direct-" group:"The direct gateway: person to person"`
 	Relay     Relay     `embed:"" prefix:"relay-" group:"The relay gateway: typed messages between people"`
@@ -50,6 +50,12 @@ type Config struct {
 	Outbound  Outbound  `embed:"" prefix:"outbound-" group:"Calls to other hosts: webhooks and processes"`
 	Limit     Limit     `embed:"" prefix:"limit-" group:"Limits against abuse, all off with limits: off"`
 	Shutdown  Shutdown  `embed:"" prefix:"shutdown-" group:"Stopping"`
+}
+
+// Record is how what was said is kept.
+type Record struct {
+	Ref       Ref       `embed:"" prefix:"ref-" group:"Sending again without doubling"`
+	Retention Retention `embed:"" prefix:"retention-" group:"For how long what was said is kept: forever, or an age, a count and a size of each topic"`
 }
 
 // Log holds the keys log.*.
@@ -85,6 +91,15 @@ type Hub struct {
 type Ref struct {
 	Keep  time.Duration `name:"keep" default:"24h" min:"1m" help:"For how long the same ref of a login gets the same answer, and is not stored again."`
 	Count int           `name:"count" default:"1000" unit:"refs" min:"1" max:"1000000" help:"How many refs of one login are remembered."`
+}
+
+// Retention holds the keys retention.*.
+type Retention struct {
+	Inbox    Keep `name:"inbox" default:"30d" help:"What a person's inbox keeps for devices that have not seen it. One that comes back later is told that it missed something. Conversations are in their rooms."`
+	Room     Keep `name:"room" default:"forever" help:"What a conversation keeps, of two people or of a group."`
+	Feed     Keep `name:"feed" default:"forever" help:"What is kept of the feed. Its readers are served the last feed.history of it."`
+	Instance Keep `name:"instance" default:"30d" help:"What is kept of an instance's events. What is younger than 4 days is kept whatever this says: for so long a webhook is tried."`
+	Bot      Keep `name:"bot" default:"30d" help:"What is kept of what was said at an endpoint."`
 }
 
 // Login holds the keys login.*.

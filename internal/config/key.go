@@ -86,6 +86,8 @@ func (k key) kind() string {
 		return "size (bytes)"
 	case k.typ == reflect.TypeFor[Rate]():
 		return "rate"
+	case k.typ == reflect.TypeFor[Keep]():
+		return "what to keep"
 	case k.typ == reflect.TypeFor[time.Duration]():
 		return "duration"
 	case k.typ.Kind() == reflect.Bool:
@@ -121,6 +123,10 @@ func parse(t reflect.Type, text string) (any, error) {
 		var r Rate
 		err := r.UnmarshalText([]byte(text))
 		return r, err
+	case reflect.TypeFor[Keep]():
+		var k Keep
+		err := k.UnmarshalText([]byte(text))
+		return k, err
 	case reflect.TypeFor[bool]():
 		return parseBool(text)
 	case reflect.TypeFor[int]():

@@ -112,6 +112,7 @@ func (l *loader) options() []kong.Option {
 		kong.TypeMapper(reflect.TypeFor[time.Duration](), kong.MapperFunc(decode)),
 		kong.TypeMapper(reflect.TypeFor[Size](), kong.MapperFunc(decode)),
 		kong.TypeMapper(reflect.TypeFor[Rate](), kong.MapperFunc(decode)),
+		kong.TypeMapper(reflect.TypeFor[Keep](), kong.MapperFunc(decode)),
 		kong.TypeMapper(reflect.TypeFor[int](), kong.MapperFunc(decode)),
 		kong.Help(help),
 		kong.ValueFormatter(describe),

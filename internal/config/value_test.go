@@ -5,6 +5,24 @@ import (
 	"time"
 )
 
+func TestKeep(t *testing.T) {
+	for text, want := range map[string]Keep{
+		"forever": {}, "30d": {Age: 30 * day}, "1000 messages": {Count: 1000}, "64MiB": {Size: 64 << 20}, "100 bytes": {Size: 100},
+		"12h, 5 messages, 1KiB": {Age: 12 * time.Hour, Count: 5, Size: 1 << 10},
+	} {
+		var k Keep
+		if err := k.UnmarshalText([]byte(text)); err != nil || k != want || k.String() != text {
+			t.Errorf("%q: %+v, %v, written %q", text, k, err, k)
+		}
+	}
+	for _, text := range []string{"", "0", "30", "30d,", "30d, 40d", "0 messages", "-1 messages", "1000messages 2", "64MB", "for ever", "1 bytes, 1KiB", "99999999999999999999 messages"} {
+		var k Keep
+		if err := k.UnmarshalText([]byte(text)); err == nil {
+			t.Errorf("%q is %+v", text, k)
+		}
+	}
+}
+
 func TestSizes(t *testing.T) {
 	for text, want := range map[string]Size{"0": 0, "4096": 4096, "4KiB": 4096, "16 MiB": 16 << 20, "1gib": 1 << 30, "800": 800} {
 		var got Size

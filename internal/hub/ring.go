@@ -91,10 +91,18 @@ func (r *ring) read(topic string, after uint64, limit int) []*journal.Message {
 	return append([]*journal.Message(nil), ms[:min(limit, len(ms))]...)
 }
 
-// amend lets go of what is not to be read any more.
+// amend lets go of what is not to be read any more, or not as it was.
 func (r *ring) amend(a journal.Amended) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, m := range a.Messages {
+		for _, e := range m.Entries {
+			kept := r.topics[e.Topic]
+			if n := uint64(len(kept.messages)); e.Seq <= kept.last && kept.last-e.Seq < n {
+				kept.messages[n-1-(kept.last-e.Seq)] = m
+			}
+		}
+	}
 	for _, f := range a.Floors {
 		kept, ok := r.topics[f.Topic]
 		n := uint64(len(kept.messages))

@@ -82,7 +82,8 @@ type Tx struct {
 	said  map[string]uint64 // how many messages of this change, not numbered yet, enter a topic (see All)
 	after []func()          // see After
 
-	floors []Entry // see Raise
+	floors    []Entry    // see Raise
+	rewritten []*Message // see Rewrite
 }
 
 // Batch is the store's own side of the transaction; each core package finds

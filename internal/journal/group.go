@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/kabar-io/kabar/internal/status"
 )
 
 // group is one transaction: the changes that waited while the one before it
@@ -25,6 +27,7 @@ type group struct {
 	keys     map[Key]*Pending // the same
 	known    map[Key]Ref      // what the store knows of the group's keys
 	amended  Amended
+	settle   bool // the index is to be stored, however little it is (see Sweep)
 
 	pos               uint64
 	now               time.Time
@@ -51,7 +54,7 @@ func (g *group) begin(ops []*Pending) {
 	clear(g.fresh)
 	clear(g.keys)
 	clear(g.known)
-	g.amended = Amended{}
+	g.amended, g.settle = Amended{}, false
 	g.pos, g.now, g.refused, g.repeated = g.j.pos, g.j.lastTime, 0, 0
 }
 
@@ -134,6 +137,7 @@ func (g *group) one(o *Pending) error {
 		return err
 	}
 	g.amended.Floors = append(g.amended.Floors, g.tx.floors...)
+	g.amended.Messages = append(g.amended.Messages, g.tx.rewritten...)
 	for i, m := range ms {
 		if m.ID != "" { // the change returned it twice
 			again := *m
@@ -185,8 +189,12 @@ func (g *group) repeat(o *Pending) (known bool) {
 	for i := range positions {
 		positions[i] = ref.Pos + uint64(i)
 	}
-	ms, err := messagesAt(context.Background(), g.batch, positions)
-	if err != nil { // a damaged row is this change's trouble, not the group's
+	rows, err := g.batch.RowsAt(context.Background(), positions)
+	if err == nil && len(rows) < len(positions) {
+		err = errRefExpired
+	}
+	ms, err := messages(rows, err)
+	if err != nil { // a damaged or swept row is this change's trouble, not the group's
 		g.refused++
 		o.err = err
 		return true
@@ -195,6 +203,10 @@ func (g *group) repeat(o *Pending) (known bool) {
 	g.repeated++
 	return true
 }
+
+// errRefExpired is the answer to a key whose messages were swept since: what
+// came of it is not known any more, but that it happened is.
+var errRefExpired = status.Errorf(status.Gone, "REF_EXPIRED", "this ref was carried out before, and what came of it is not kept any more")
 
 // number gives a message its row, its id and its place in each topic.
 func (g *group) number(m *Message, r *header) error {
@@ -252,18 +264,12 @@ func (g *group) head(topic string) (uint64, error) {
 // derive stores the index of everything before this group, once it is worth it.
 func (g *group) derive() (*Derived, error) {
 	j := g.j
-	if j.index.entries < hotEntries && len(j.index.refs) < hotRefs {
+	if !g.settle && j.index.entries < hotEntries && len(j.index.refs) < hotRefs {
 		return nil, nil
 	}
 	d := j.index.derived(j.pos)
 	if err := g.batch.Derive(d); err != nil {
 		return nil, err
-	}
-	if time.Since(j.forgot) > 10*time.Minute {
-		j.forgot = time.Now()
-		if err := g.batch.Forget(time.Now().Add(-j.o.RefAge), j.o.RefKeep); err != nil {
-			return nil, err
-		}
 	}
 	return &d, nil
 }
@@ -311,10 +317,11 @@ type outcome struct {
 
 // Amended is what a commit changed of what had been said before.
 type Amended struct {
-	Floors []Entry // topics that begin with this number now
+	Floors   []Entry    // topics that begin with this number now
+	Messages []*Message // as they read now
 }
 
-func (a *Amended) empty() bool { return len(a.Floors) == 0 }
+func (a *Amended) empty() bool { return len(a.Floors) == 0 && len(a.Messages) == 0 }
 
 // finish hands the group's messages on, and then tells who waits.
 func (c outcome) finish(sink func([]*Message), watch func(Amended)) {

@@ -52,12 +52,12 @@ type Journal struct {
 	pos      uint64 // the last row written
 	mark     uint64 // the row up to which the stored index is complete
 	lastTime time.Time
-	forgot   time.Time
 }
 
 // Stats counts what a journal did since it was opened.
 type Stats struct {
 	Commits, Messages, Changes, Refused, Repeated, Failures uint64
+	Swept, Rewritten                                        uint64 // rows
 }
 
 // Open reads what the store holds and makes the index again from the rows that
@@ -87,12 +87,16 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 
 // recover derives the index of the rows behind the mark.
 func (j *Journal) recover(ctx context.Context) error {
-	last, err := messagesAt(ctx, j.o.Store, nonZero(j.mark))
+	last, ok, err := j.o.Store.RowBefore(ctx, j.mark+1)
 	if err != nil {
 		return err
 	}
-	for _, m := range last {
-		j.lastTime = m.Time
+	if ok {
+		r, err := decode(last)
+		if err != nil {
+			return err
+		}
+		j.lastTime = r.Time
 	}
 	for {
 		rows, err := j.o.Store.Rows(ctx, j.pos, 1000)
@@ -113,13 +117,6 @@ func (j *Journal) recover(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-func nonZero(pos uint64) []uint64 {
-	if pos == 0 {
-		return nil
-	}
-	return []uint64{pos}
 }
 
 // Epoch is the log's: positions of another epoch mean nothing here.
@@ -264,6 +261,7 @@ func (j *Journal) commit(g *group) {
 	j.stats.Messages += uint64(len(g.messages))
 	j.stats.Refused += g.refused
 	j.stats.Repeated += g.repeated
+	j.stats.Rewritten += uint64(len(g.amended.Messages))
 }
 
 // storeIndex writes what is derived but in memory only, so that the next start

@@ -22,6 +22,12 @@ type Chunk struct {
 // or more, and the last one given, which is Floor-1 where nothing can be.
 type Ends struct{ Floor, Head uint64 }
 
+// Due is a topic of which rows can go: those of Swept and after, below Floor.
+type Due struct {
+	Topic        string
+	Swept, Floor uint64
+}
+
 // Ref is a remembered Key: the change's first row and how many it made.
 type Ref struct {
 	Key
@@ -50,6 +56,8 @@ type Reader interface {
 	Rows(ctx context.Context, after uint64, limit int) ([]Row, error)
 	// RowsAt returns the rows at these ascending positions; one that is gone is left out.
 	RowsAt(ctx context.Context, positions []uint64) ([]Row, error)
+	// RowBefore is the last row before pos that is there, ok false for none.
+	RowBefore(ctx context.Context, pos uint64) (row Row, ok bool, err error)
 	// Ends is where a topic begins and ends in the stored index.
 	Ends(ctx context.Context, topic string) (Ends, error)
 	// ChunksFrom returns the topic's chunks in order, from the one that holds
@@ -64,6 +72,7 @@ type Store interface {
 	Reader
 	State(ctx context.Context) (State, error)
 	Begin(ctx context.Context) (Batch, error)
+	Due(ctx context.Context, limit int) ([]Due, error)
 }
 
 // Batch is the one write transaction. Mark, Keep and Undo bracket one change:
@@ -76,9 +85,11 @@ type Batch interface {
 	Undo() error
 	Append(rows []Row) error
 	Derive(d Derived) error
-	Raise(topic string, floor uint64) error  // never back
-	Forget(before time.Time, keep int) error // drops refs that are older, and of each scope all but the newest keep
-	Probe() error                            // writes something that nobody reads: can anything be written?
+	Raise(topic string, floor uint64) error // never back
+	Replace(row Row) error
+	Drop(positions []uint64) error         // deletes rows
+	Swept(topic string, upTo uint64) error // rows below upTo have gone, as far as they may: the index that finds them alone can go
+	Probe() error                          // writes something that nobody reads: can anything be written?
 	Commit() error
 	Abort() error
 }

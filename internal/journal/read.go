@@ -207,6 +207,14 @@ func messagesAt(ctx context.Context, s Reader, positions []uint64) ([]*Message, 
 	if len(rows) != len(positions) {
 		return nil, fmt.Errorf("journal: %d of %d rows are missing", len(positions)-len(rows), len(positions))
 	}
+	return messages(rows, nil)
+}
+
+// messages are those of rows that were read.
+func messages(rows []Row, err error) ([]*Message, error) {
+	if err != nil {
+		return nil, err
+	}
 	ms := make([]*Message, len(rows))
 	for i, row := range rows {
 		r, err := decode(row)

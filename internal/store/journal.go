@@ -92,6 +92,15 @@ func (q queries) readChunks(ctx context.Context, topic, query string, args ...an
 	return cs, err
 }
 
+// RowBefore reads the last row before pos.
+func (q queries) RowBefore(ctx context.Context, pos uint64) (journal.Row, bool, error) {
+	rows, err := q.readRows(ctx, nil, "SELECT pos, data FROM journal WHERE pos < ? ORDER BY pos DESC LIMIT 1", int64(pos))
+	if err != nil || len(rows) == 0 {
+		return journal.Row{}, false, err
+	}
+	return rows[0], true, nil
+}
+
 // Ends is where a topic begins and ends, found with one statement: its floor
 // where it has one, and the newest part of its index.
 func (q queries) Ends(ctx context.Context, topic string) (journal.Ends, error) {
@@ -218,15 +227,51 @@ func (t *Tx) Raise(topic string, floor uint64) error {
 	return err
 }
 
-// Forget drops the refs that are too old or too many.
-func (t *Tx) Forget(before time.Time, keep int) error {
-	if _, err := t.execRaw(background, "DELETE FROM journal_refs WHERE at < ?", before.UnixMilli()); err != nil {
+// Replace puts another text in the place of a row's.
+func (t *Tx) Replace(row journal.Row) error {
+	_, err := t.exec(background, "UPDATE journal SET data = ? WHERE pos = ?", row.Data, int64(row.Pos))
+	return err
+}
+
+var dropRows = newBatches("DELETE FROM journal WHERE pos IN (", "?", ")")
+
+// Drop deletes rows.
+func (t *Tx) Drop(positions []uint64) error {
+	if len(positions) == 0 {
+		return nil
+	}
+	if err := t.touch(); err != nil {
 		return err
 	}
-	_, err := t.execRaw(background, `DELETE FROM journal_refs WHERE (scope, ref) IN (
-		SELECT scope, ref FROM (SELECT scope, ref, row_number() OVER (PARTITION BY scope ORDER BY pos DESC) AS nth FROM journal_refs)
-		WHERE nth > ?)`, keep)
+	return t.insert(&dropRows, len(positions), func(args []any, i int) []any {
+		return append(args, int64(positions[i]))
+	})
+}
+
+// Swept notes how far a topic's rows have gone, and deletes the index that
+// finds these alone. Its newest part stays: it tells where the topic stands.
+func (t *Tx) Swept(topic string, upTo uint64) error {
+	if _, err := t.exec(background, "UPDATE journal_floors SET swept = max(swept, ?) WHERE topic = ?", int64(upTo), topic); err != nil {
+		return err
+	}
+	_, err := t.exec(background, `DELETE FROM journal_index WHERE topic = ? AND first <
+		(SELECT max(first) FROM journal_index WHERE topic = ? AND first <= ?)`, topic, topic, int64(upTo))
+	if room, ok := strings.CutPrefix(topic, "room/"); err == nil && ok {
+		_, err = t.exec(background, "DELETE FROM chat_revisions WHERE room = CAST(? AS INTEGER) AND seq < ?", room, int64(upTo))
+	}
 	return err
+}
+
+// Due returns topics of which rows can go.
+func (q queries) Due(ctx context.Context, limit int) ([]journal.Due, error) {
+	var due []journal.Due
+	err := q.rows(ctx, "SELECT topic, swept, floor FROM journal_floors WHERE swept < floor LIMIT ?", []any{limit}, func(scan func(...any) error) error {
+		var d journal.Due
+		err := scan(&d.Topic, &d.Swept, &d.Floor)
+		due = append(due, d)
+		return err
+	})
+	return due, err
 }
 
 // pack writes ascending positions as the steps between them.

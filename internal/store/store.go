@@ -99,7 +99,7 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if err := f.Close(); err != nil {
 		return fmt.Errorf("data folder: %w", err)
 	}
-	if s.write, err = s.connect(1, pragma{"synchronous", o.Synchronous}, pragma{"wal_autocheckpoint", "4000"}, pragma{"cache_size", writerCache}); err != nil {
+	if s.write, err = s.connect(1, pragma{"synchronous", o.Synchronous}, pragma{"secure_delete", "1"}, pragma{"wal_autocheckpoint", "4000"}, pragma{"cache_size", writerCache}); err != nil {
 		return err
 	}
 	if err := s.settle(ctx); err != nil {

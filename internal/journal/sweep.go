@@ -1,0 +1,188 @@
+package journal
+
+import (
+	"context"
+	"time"
+)
+
+// The bounds of one slice of sweeping: nobody waits long for the writer.
+const (
+	sweepTopics = 64
+	sweepRows   = 512
+	sweepBytes  = 256 << 10
+)
+
+// Stored is a message's row, without what was said.
+type Stored struct {
+	Pos     uint64 // 1, 2, 3, … over all topics
+	Time    time.Time
+	Size    int // of the row, in bytes
+	Entries []Entry
+}
+
+// stored is what rows are about; of one that is damaged only where it stands is
+// known.
+func stored(rows []Row) []Stored {
+	all := make([]Stored, len(rows))
+	for i, row := range rows {
+		all[i] = Stored{Pos: row.Pos, Size: len(row.Data)}
+		if r, err := decode(row); err == nil {
+			all[i].Time, all[i].Entries = r.Time, r.Entries
+		}
+	}
+	return all
+}
+
+// Scan returns the rows after pos in the order in which they were written, at
+// most limit. Their times never go back.
+func (j *Journal) Scan(ctx context.Context, pos uint64, limit int) ([]Stored, error) {
+	rows, err := j.o.Store.Rows(ctx, pos, limit)
+	return stored(rows), err
+}
+
+// Stored returns the rows of seq and what follows it in topic, at most limit,
+// as far as they are still there.
+func (j *Journal) Stored(ctx context.Context, topic string, seq uint64, limit int) ([]Stored, error) {
+	positions, err := j.positions(ctx, topic, seq, limit)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := j.o.Store.RowsAt(ctx, positions)
+	return stored(rows), err
+}
+
+// Sweep deletes a slice of the rows that no topic keeps any more, and of the
+// index that finds them; more says that there is another. Rows are chosen
+// before the writer is asked: floors never go down, so what may go then still
+// may when it is deleted. It is called by one goroutine at a time.
+func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
+	due, err := j.o.Store.Due(ctx, sweepTopics)
+	if err != nil || len(due) == 0 {
+		return false, err
+	}
+	s := slice{j: j, floors: map[string]uint64{}}
+	for i := range due {
+		if s.rows >= sweepRows || s.bytes >= sweepBytes {
+			due = due[:i]
+			break
+		}
+		if err := s.take(ctx, &due[i]); err != nil {
+			return false, err
+		}
+	}
+	_, err = j.Do(ChangeFunc(func(tx *Tx) ([]*Message, error) {
+		// What is behind the mark is needed at a start, to make the index again.
+		if s.last > j.mark {
+			tx.group.settle = true
+		}
+		if err := tx.batch.Drop(s.gone); err != nil {
+			return nil, err
+		}
+		for _, d := range due {
+			if err := tx.batch.Swept(d.Topic, d.Swept); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})).Wait(ctx)
+	if err != nil {
+		return false, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.stats.Swept += uint64(len(s.gone))
+	return true, nil
+}
+
+// slice is what one Sweep deletes.
+type slice struct {
+	j      *Journal
+	floors map[string]uint64
+	gone   []uint64 // positions of the rows that no topic keeps
+	last   uint64   // the last position that was looked at
+	rows   int      // how many were
+	bytes  int
+}
+
+// take looks at what is due in a topic, and moves d.Swept as far as it did.
+func (s *slice) take(ctx context.Context, d *Due) error {
+	limit := min(uint64(sweepRows-s.rows), d.Floor-d.Swept)
+	positions, err := s.j.positions(ctx, d.Topic, d.Swept, int(limit))
+	if err != nil {
+		return err
+	}
+	rows, err := s.j.o.Store.RowsAt(ctx, positions)
+	if err != nil {
+		return err
+	}
+	for _, r := range stored(rows) {
+		kept, err := s.kept(ctx, r.Entries)
+		if err != nil {
+			return err
+		}
+		if !kept {
+			s.gone = append(s.gone, r.Pos)
+			s.bytes += r.Size
+		}
+	}
+	s.rows += len(positions)
+	if n := len(positions); n > 0 {
+		s.last = max(s.last, positions[n-1])
+	}
+	d.Swept += limit
+	return nil
+}
+
+// kept says whether a topic still reads one of the entries. A row that is in
+// none, or damaged, stays.
+func (s *slice) kept(ctx context.Context, entries []Entry) (bool, error) {
+	if len(entries) == 0 {
+		return true, nil
+	}
+	for _, e := range entries {
+		floor, known := s.floors[e.Topic]
+		if !known {
+			var err error
+			if floor, err = s.j.Floor(ctx, e.Topic); err != nil {
+				return false, err
+			}
+			s.floors[e.Topic] = floor
+		}
+		if e.Seq >= floor {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// Rewrite puts another From, Kind and Data in the place of a committed
+// message's: what it said before is nowhere any more, and its id, its time and
+// its numbers stay. One that is nobody's any more loses its key, too. It is
+// ErrNoMessage where the row is gone.
+func (tx *Tx) Rewrite(m *Message) error {
+	pos, salt, ok := parseID(m.ID)
+	if !ok {
+		return ErrNoMessage
+	}
+	rows, err := tx.batch.RowsAt(context.Background(), []uint64{pos})
+	if err != nil {
+		return err
+	}
+	if len(rows) == 0 {
+		return ErrNoMessage
+	}
+	r, err := decode(rows[0])
+	if err != nil {
+		return err
+	}
+	if r.salt != salt {
+		return ErrNoMessage
+	}
+	now := r.Message
+	now.From, now.Kind, now.Data = m.From, m.Kind, m.Data
+	if now.From == 0 {
+		r.key, r.of = Key{}, 0
+	}
+	tx.rewritten = append(tx.rewritten, &now)
+	return tx.batch.Replace(Row{Pos: pos, Data: r.append(nil, &now)})
+}
