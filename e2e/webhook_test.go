@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -195,6 +197,7 @@ func TestWebhookReceiverIsDown(t *testing.T) {
 	if words, next := s.trouble(t, "shop"); words != "" || next != "" {
 		t.Errorf("reached again, the webhook is %q, %q", words, next)
 	}
+	rotated(t, s, r, token)
 	eventually(t, "who answers a byte a second should have used up its time", func() error {
 		if words, _ := s.trouble(t, "slow"); words == "" {
 			return errors.New("nothing is wrong with it")
@@ -242,6 +245,31 @@ func signed(t *testing.T, s *server, r *receiver, token string) {
 	again(401, got.Body, "webhook-timestamp", "1700000000")
 	again(401, got.Body, "webhook-signature", all[1].Headers["webhook-signature"])
 	again(401, got.Body, "webhook-signature", "")
+}
+
+// rotated: a webhook's keys are replaced. Who has the old secret accepts what is
+// sent, and the public keys, old and new, fit what stands beside it.
+func rotated(t *testing.T, s *server, r *receiver, token string) {
+	t.Helper()
+	own := []string{"Authorization", "Bearer " + token}
+	path := s.url(fmt.Sprintf("/v1/webhooks/%.0f", must(t, 200, "GET", s.url("/webhook/find/shop"), nil, own...).at("id")))
+	before, _ := must(t, 200, "GET", path, nil, own...).at("publicKey").(string)
+	after, _ := must(t, 200, "POST", path+"/rotate", nil, own...).at("publicKey").(string)
+	seq := s.emit(t, "shop", token, "messages.upsert", "after the keys were replaced")
+	all := r.gets(t, seq)
+	got := all[len(all)-1]
+	signatures := strings.Fields(got.Headers["webhook-signature"])
+	if len(signatures) != 4 || before == after {
+		t.Fatalf("%s and %s sign %v", before, after, signatures)
+	}
+	for i, public := range []string{after, before} {
+		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(public, "whpk_"))
+		sig, err2 := base64.StdEncoding.DecodeString(strings.TrimPrefix(signatures[2+i], "v1a,"))
+		text := got.Headers["webhook-id"] + "." + got.Headers["webhook-timestamp"] + "." + got.Body
+		if err := errors.Join(err, err2); err != nil || len(key) != ed25519.PublicKeySize || !ed25519.Verify(key, []byte(text), sig) {
+			t.Errorf("%s does not fit %s, %v", public, signatures[2+i], err)
+		}
+	}
 }
 
 // badReceivers: one answers a byte a second, one a gigabyte, one sends on to

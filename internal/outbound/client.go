@@ -55,7 +55,7 @@ const (
 	drainTime  = 250 * time.Millisecond
 	dialTime   = 5 * time.Second // for each of a host's addresses
 	idleTime   = 30 * time.Second
-	maxIdle    = 256
+	maxIdle    = 256 // a quarter of them to one host: many webhooks may lead to the same
 )
 
 // Client calls other hosts.
@@ -91,7 +91,7 @@ func New(o Options) *Client {
 		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
 		DisableCompression:     true, // a small answer could be a large one
 		MaxResponseHeaderBytes: maxHeader,
-		MaxIdleConns:           maxIdle, MaxIdleConnsPerHost: 2, IdleConnTimeout: idleTime,
+		MaxIdleConns:           maxIdle, MaxIdleConnsPerHost: maxIdle / 4, IdleConnTimeout: idleTime,
 		ReadBufferSize: 4 << 10, WriteBufferSize: 4 << 10,
 	}
 	return c

@@ -6,7 +6,9 @@
 // tries; the events of one endpoint come in the order of their numbers, but for
 // those that the receiver refused alone; an endpoint that does not answer costs
 // its own worker's time and nobody else's; what is held, parked and dead is
-// known after a restart. Secrets are stored sealed, and shown once.
+// known after a restart; what is told once more on demand takes the same way,
+// under the same id. Secrets are stored sealed, and shown once. What was tried is
+// kept in the delivery log, as far as it goes: it holds up no delivery.
 //
 // Each enabled endpoint has one worker, a goroutine of Run. It never knows
 // HTTP, a dialect or SQL.

@@ -153,7 +153,11 @@ func (s *Service) saveTries(ctx context.Context) {
 			took[t.webhook] = stored(t.At)
 		}
 		if count[t.webhook]++; count[t.webhook] <= keptTries {
-			text, _ := json.Marshal(t.Try) // numbers, texts and a map of them
+			text, err := json.Marshal(t.Try)
+			if err != nil { // a clock of another age
+				l.lost.Add(1)
+				continue
+			}
 			rows = append(rows, TryRow{t.webhook, t.ID, t.Verdict, text})
 		}
 	}

@@ -199,14 +199,14 @@ func (w *worker) replayed(ctx context.Context) (*journal.Message, error) {
 			r.page = ms
 		}
 		m := r.page[0]
-		if seq := m.Seq(w.topic()); seq > r.kept.Last {
-			return nil, nil //nolint:nilnil // the end
-		} else if w.wants(m) {
-			r.at = seq
-			return m, nil
-		} else {
-			r.at = seq + 1
+		seq := m.Seq(w.topic())
+		if seq > r.kept.Last {
+			break
 		}
+		if r.at = seq; w.wants(m) {
+			return m, nil
+		}
+		r.at++
 		r.page = r.page[1:]
 	}
 	return nil, nil //nolint:nilnil // the end

@@ -26,13 +26,13 @@
 //	PUT /webhook/set/{name} {url, enabled?, events?}   both  201 {id, url, enabled, events, instanceId, secret?}
 //	GET /webhook/find/{name}                           both  200 the same, with lastError, onHoldSince and nextTry where there are
 //
-// This is the instance's main webhook; more of them, and all that can be done
-// with one, are under /v1/webhooks (package api). secret stands in the answer
-// that made it, and
-// never again. enabled is true where it is left out; one that is off is paused,
-// and gets what is younger than three days when it is on again. events are flags
-// (messagesUpsert: true): the known system's, or the names of events; those that
-// are true are sent. null, or none: all, messaging-history.set too.
+// This is the instance's main webhook; more of them, and what can be done with
+// each, are under /v1/webhooks (package api). secret stands in the answer that
+// made it, and never again. enabled is true where it is left out; one that is
+// off is paused, and gets what is younger than three days when it is on again.
+// events are flags (messagesUpsert: true): the known system's, or the names of
+// events; those that are true are sent. null, or none: all,
+// messaging-history.set too.
 //
 // An event is posted as the frame below, without an epoch, and signed as
 // Standard Webhooks: webhook-id is the event's id, webhook-timestamp the time of
@@ -52,7 +52,7 @@
 //	after=<seq|epoch:seq|last>      first what followed that; last needs a consumer, and is refused (410) where
 //	                                some of that is not kept any more: the consumer goes on with after=<head>
 //	state=1                         first the last connection.update and qrcode.updated, if not newer than the position
-//	format=raw|cloudevents          data alone, or a CloudEvents 1.0 JSON event
+//	format=raw|cloudevents          data alone, or a CloudEvents 1.0 JSON event (its subject is ownerJid)
 //	epoch=1                         the position's epoch in every frame but a raw one; after= implies it
 //	close_reason=1                  a refusal as a close code and a sentence
 //
