@@ -190,6 +190,13 @@ func TestDeadAreReplayed(t *testing.T) {
 		}
 		w = start(t, folder, webhook.Options{Sender: s})
 		time.Sleep(2500 * time.Millisecond)
+		seen := map[string]bool{}
+		for _, one := range s.list()[n:] {
+			if seen[one.ID] {
+				t.Errorf("%s came twice, though nothing was killed", one.Data)
+			}
+			seen[one.ID] = true
+		}
 		w.die()
 		w = start(t, folder, webhook.Options{Sender: s})
 		time.Sleep(time.Minute)
