@@ -44,6 +44,7 @@ func TestDiskFull(t *testing.T) {
 		t.Errorf("readyz does not say that the disk is full: %s", r.text)
 	}
 	must(t, 200, "GET", s.url("/healthz"), nil)
+	once := s.everybodyIsRefused(t, a, budi)
 	// Reading goes on, and nothing acknowledged is missing.
 	if got := history(t, budi, ann); strings.Join(got, " ") != strings.Join(acked, " ") {
 		t.Errorf("%d messages are in the history, %d were acknowledged", len(got), len(acked))
@@ -55,6 +56,10 @@ func TestDiskFull(t *testing.T) {
 	f := a.expect(t, 4)
 	acked = append(acked, f.Data["id"].(string))
 	must(t, 200, "GET", s.url("/readyz"), nil)
+	once(202)
+	if n := strings.Count(s.err.String(), "can be stored again"); n != 1 {
+		t.Errorf("the log says %d times that it is over:\n%s", n, clip(s.err.String()))
+	}
 	s.kill9(t)
 	// A start on a full disk works, or says why not; it loses nothing.
 	filler := filepath.Join(disk, "filler")
@@ -70,6 +75,42 @@ func TestDiskFull(t *testing.T) {
 	if got := history(t, budi, ann); strings.Join(got, " ") != strings.Join(acked, " ") {
 		t.Errorf("after a restart %d messages are in the history, %d were acknowledged", len(got), len(acked))
 	}
+}
+
+// everybodyIsRefused says things through every way in while nothing can be
+// stored. Each is refused in its words, and the log has one line of all that.
+// once publishes under one key.
+func (s *server) everybodyIsRefused(t *testing.T, a *socket, to *person) (once func(code int) answer) {
+	t.Helper()
+	once = func(code int) answer {
+		t.Helper()
+		return must(t, code, "POST", s.url("/v1/publish"), `{"topic":"feed","text":"once"}`, "apikey", s.adminKey(t), "Idempotency-Key", "once")
+	}
+	if r := once(503); r.at("code") != "DISK_FULL" || !strings.Contains(r.text, "the disk is full") {
+		t.Errorf("publishing is refused with %s", r.text)
+	}
+	for path, body := range map[string]any{
+		"/api/register":    map[string]string{"email": "citra@example.com", "username": "citra", "password": password},
+		"/instance/create": map[string]any{"instanceName": "shop"},
+	} {
+		if r := must(t, 503, "POST", s.url(path), body, "apikey", s.adminKey(t)); !strings.Contains(r.text, "the disk is full") {
+			t.Errorf("%s is refused with %s", path, r.text)
+		}
+	}
+	feed := dial(t, s.wsURL("/websocket?format=json&name=Budi"), "Authorization", "Bearer "+to.token)
+	feed.send(t, "a line")
+	if line := feed.next(t); !strings.Contains(line, "DISK_FULL") {
+		t.Errorf("the feed answers %s", line)
+	}
+	for i := range 200 {
+		a.send(t, say(to.id, "more", fmt.Sprintf("m%d", i)))
+		a.expect(t, -1)
+	}
+	log := s.err.String()
+	if n := strings.Count(log, "level=ERROR"); n != 1 || !strings.Contains(log, "nothing can be stored") {
+		t.Errorf("the log has %d errors:\n%s", n, clip(log))
+	}
+	return once
 }
 
 // smallDisk mounts a disk of two megabytes.

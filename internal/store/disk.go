@@ -176,8 +176,8 @@ func (s *Store) renew(ctx context.Context) error {
 	return nil
 }
 
-// Probe writes when it was tried last: what is the same as before SQLite does
-// not write.
+// Probe writes when it was tried last. (An UPDATE to what is there already would
+// write nothing.)
 func (t *Tx) Probe() error {
 	_, err := t.execRaw(background, "INSERT OR REPLACE INTO meta (name, value) VALUES ('probed', ?)", time.Now().UTC().Format(time.RFC3339Nano))
 	return err
