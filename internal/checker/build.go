@@ -62,7 +62,7 @@ func overlay(ctx context.Context, folder string, edits []Edit) (string, error) {
 			if replace[path] != "" {
 				from = replace[path]
 			}
-			b, err := os.ReadFile(from) //nolint:gosec // a file of the source
+			b, err := os.ReadFile(from)
 			if err != nil {
 				return "", err
 			}

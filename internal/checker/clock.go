@@ -69,7 +69,7 @@ func (c *clock) step(d time.Duration) error {
 		return err
 	}
 	var b [8]byte
-	binary.NativeEndian.PutUint64(b[:], uint64(int64(next/time.Second))) //nolint:gosec // two's complement, as it is read
+	binary.NativeEndian.PutUint64(b[:], uint64(int64(next/time.Second)))
 	if _, err := f.WriteAt(b[:], 0); err != nil {
 		_ = f.Close()
 		return err

@@ -41,7 +41,7 @@ func (e *events) prepare() {
 			e.receivers = append(e.receivers, e.instance.listener(name, manners(n)))
 		}
 	}
-	for n := range e.o.Publishers {
+	for n := range e.o.Publishers * e.o.many(3) {
 		size := func(*rand.Rand) int { return 1 }
 		if n%2 == 1 {
 			size = func(r *rand.Rand) int { return 1 + r.IntN(20) }

@@ -72,6 +72,8 @@ type record struct {
 	items map[item][]sighting // guarded by mu
 	over  bool                // guarded by mu: it will see no more
 	gone  bool                // guarded by mu: it was refused, and what it missed says nothing more
+	lacks []item              // guarded by mu: what was missing when it was last counted
+	known int                 // guarded by mu: and how many were acknowledged then
 
 	// owned by the receiver
 	place
@@ -114,13 +116,14 @@ func (r *record) giveUp() {
 func (r *record) missing(acked map[item]ack) int {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := 0
-	for i := range acked {
-		if r.wants(i) && len(r.items[i]) == 0 {
-			n++
+	if r.known != len(acked) { // else what was there is there
+		r.known, r.lacks = len(acked), r.lacks[:0]
+		for i := range acked {
+			r.lacks = append(r.lacks, i)
 		}
 	}
-	return n
+	r.lacks = slices.DeleteFunc(r.lacks, func(i item) bool { return !r.wants(i) || len(r.items[i]) > 0 })
+	return len(r.lacks)
 }
 
 // wants says whether an item must come, whenever it is said.

@@ -67,9 +67,9 @@ func (d *rig) cut() error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	how := noLogFlush
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&how))); errno != 0 { //nolint:gosec // the kernel reads it
+	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), shutdown, uintptr(unsafe.Pointer(&how))); errno != 0 {
 		return fmt.Errorf("the power of %s cannot be cut: %w", d.mount, errno)
 	}
 	return nil
@@ -95,7 +95,7 @@ func (d *rig) fill() (drop func() error, err error) {
 	}
 	drop = func() error { return errors.Join(f.Close(), os.Remove(f.Name())) }
 	for size := int64(st.Bfree)*st.Bsize - rigLeft; size > rigLeft; size -= rigLeft {
-		if err = syscall.Fallocate(int(f.Fd()), 0, 0, size); err == nil { //nolint:gosec // a descriptor
+		if err = syscall.Fallocate(int(f.Fd()), 0, 0, size); err == nil {
 			return drop, nil
 		}
 	}
