@@ -168,8 +168,9 @@ func (b *bot) prepare() {
 			continue
 		}
 		p := b.first.post(n, func(r *rand.Rand) int { return 1 + r.IntN(3) })
-		if p.pause = firstPause; n%2 == 1 {
-			p.size, p.pause = func(*rand.Rand) int { return burst }, burstPause
+		every := time.Duration(b.o.many(3)) // there is more beside it
+		if p.pause = firstPause * every; n%2 == 1 {
+			p.size, p.pause = func(*rand.Rand) int { return burst }, burstPause*every
 		}
 		p.acked = acks(b.first.ledger, b.second.ledger, b.third.ledger)
 		b.publishers = append(b.publishers, p.publisher(b.kit))

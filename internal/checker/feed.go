@@ -153,7 +153,7 @@ func (f *feed) chatter(ctx context.Context, ws *websocket.Conn, last item, count
 			break
 		}
 	}
-	late := time.Now().Add(answerTime)
+	late := time.Now().Add(insistTime)
 	for int(acked.Load()) < last.n-before.n && time.Now().Before(late) && len(heard) == 0 && pause(ctx, time.Millisecond) {
 	}
 	return end(nil)

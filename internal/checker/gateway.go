@@ -43,7 +43,7 @@ func (c *cast) count() int {
 func (c *cast) missing() int {
 	n := 0
 	for _, l := range c.ledgers {
-		n = max(n, l.missing())
+		n += l.missing()
 	}
 	return n
 }
@@ -85,7 +85,7 @@ type kit struct {
 	base   string // http://host:port
 	key    string // the administrator's
 	random func() *rand.Rand
-	life   func() int       // how often the server was started
+	life   func() int       // how often the server was started, or went on after it was stopped
 	now    func() time.Time // as far as the server lived through it
 	clock  *clock           // the server's
 }
@@ -93,7 +93,7 @@ type kit struct {
 func newKit(o *Options, s *server) *kit {
 	var mu sync.Mutex
 	n := uint64(0)
-	return &kit{o: o, base: "http://" + s.address, key: s.key, now: s.now, clock: s.clock, life: func() int { return int(s.starts.Load()) }, random: func() *rand.Rand {
+	return &kit{o: o, base: "http://" + s.address, key: s.key, now: s.now, clock: s.clock, life: func() int { return int(s.starts.Load() + s.stills.times.Load()) }, random: func() *rand.Rand {
 		mu.Lock()
 		defer mu.Unlock()
 		n++
@@ -162,6 +162,7 @@ func (p post) insist(ctx context.Context, key string, items []item) error {
 		case errors.As(err, &no):
 			return err
 		case p.once:
+			p.found.move(items) // it may still be done
 			pause(ctx, 20*time.Millisecond)
 			return nil
 		case !pause(ctx, 20*time.Millisecond):

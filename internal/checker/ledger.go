@@ -113,18 +113,18 @@ func (l *ledger) number(who, topic string, seq uint64, id string) {
 	ids[seq] = id
 }
 
-// missing is how many acknowledged items the slowest of the connected
-// receivers has not seen.
+// missing is how many acknowledged items the connected receivers have not seen,
+// all together.
 func (l *ledger) missing() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	most := 0
+	n := 0
 	for _, r := range l.records {
 		if !r.ended() {
-			most = max(most, r.missing(l.acked))
+			n += r.missing(l.acked)
 		}
 	}
-	return most
+	return n
 }
 
 // reconcile compares what was acknowledged with what everybody saw, and

@@ -274,7 +274,7 @@ func (r *run) finish(ctx context.Context) error {
 	missing := func() int {
 		n := 0
 		for _, g := range r.gateways {
-			n = max(n, g.said().missing())
+			n += g.said().missing()
 		}
 		return n
 	}
@@ -283,7 +283,7 @@ func (r *run) finish(ctx context.Context) error {
 			rec.hurry.Store(true)
 		}
 	}
-	r.say("publishers are done; the slowest receiver is %d behind", missing())
+	r.say("publishers are done; %d deliveries are still to come", missing())
 	catchUp(ctx, missing, r.patience)
 	pause(ctx, settleTime) // for what comes once too often
 	return ctx.Err()

@@ -76,6 +76,8 @@ func newServer(ctx context.Context, o *Options, folder string) (*server, error) 
 
 // stills is how long a server was stopped in all, with SIGSTOP.
 type stills struct {
+	times atomic.Int64 // how often
+
 	mu    sync.Mutex
 	past  time.Duration // guarded by mu
 	since time.Time     // guarded by mu; zero while it runs
@@ -90,6 +92,7 @@ func (s *server) freeze(on bool) {
 		t.since = time.Now()
 		return
 	}
+	t.times.Add(1)
 	t.past, t.since = t.past+time.Since(t.since), time.Time{}
 }
 

@@ -525,6 +525,37 @@ func TestStopWhileItTries(t *testing.T) {
 	}
 }
 
+// TestClockSetBack sees that what waits does not wait for a clock that was set
+// back to come to a time once more. Each bubble's clock begins at the same time.
+func TestClockSetBack(t *testing.T) {
+	folder := t.TempDir()
+	answers := 500
+	s := &tries{answer: func(event, int) (webhook.Answer, error) { return status(answers) }}
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, folder, webhook.Options{Sender: s})
+		time.Sleep(30 * time.Hour)
+		ref, _ := w.create("a")
+		w.set(ref, "http://x")
+		w.emit(ref, 1, 2)
+		time.Sleep(time.Hour)
+		w.stop()
+	})
+	answers = 200
+	n := len(s.list())
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, folder, webhook.Options{Sender: s})
+		time.Sleep(time.Minute)
+		var got string
+		for _, try := range s.list()[n:] {
+			got += string(try.Data) + " "
+		}
+		if got != "1 2 " {
+			t.Errorf("a minute after the clock was set back: %q", got)
+		}
+		w.stop()
+	})
+}
+
 // TestDeletedWhileItWaits sees that the end of an instance is the end of its
 // webhook, whatever that waits for.
 func TestDeletedWhileItWaits(t *testing.T) {

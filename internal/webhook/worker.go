@@ -60,6 +60,14 @@ func (w *worker) load(ctx context.Context) error {
 		return err
 	}
 	w.parked, w.some, err = w.s.o.Store.Due(ctx, w.id)
+	// A clock that was set back since has said a time that is far away now.
+	now := time.Now()
+	if h := &w.row.Hold; now.Before(h.Since) {
+		h.Since, h.Next = now, now
+	}
+	if now.Before(w.parked.Since) {
+		w.parked.Since, w.parked.Next = now, now
+	}
 	return err
 }
 
