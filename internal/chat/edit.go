@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -48,6 +49,19 @@ func (s *Service) Delete(ctx context.Context, me uint64, p Place, id string, log
 // revise changes a message of me's in a place. rule gets it as it stands,
 // changes it, and returns the kind of message that this makes, "" for none.
 func (s *Service) revise(ctx context.Context, me uint64, p Place, id string, login uint64, rule func(tx *journal.Tx, m *Message) (kind string, err error)) (Message, error) {
+	for {
+		said, err := s.wordings(ctx, id)
+		if err != nil {
+			return Message{}, err
+		}
+		m, err := s.reviseKnown(ctx, me, p, id, login, said, rule)
+		if !errors.Is(err, errEditedMeanwhile) {
+			return m, err
+		}
+	}
+}
+
+func (s *Service) reviseKnown(ctx context.Context, me uint64, p Place, id string, login uint64, said wordings, rule func(tx *journal.Tx, m *Message) (kind string, err error)) (Message, error) {
 	var m Message
 	_, err := s.do(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		a, err := s.audience(background, t, me, p)
@@ -57,12 +71,18 @@ func (s *Service) revise(ctx context.Context, me uint64, p Place, id string, log
 		if m, err = mine(tx, t, &a, id); err != nil {
 			return nil, err
 		}
+		if !m.Edited.Equal(said.edited) {
+			return nil, errEditedMeanwhile
+		}
 		kind, err := rule(tx, &m)
 		if err != nil || kind == "" {
 			return nil, err
 		}
 		err = t.SetRevision(background, Revision{Room: a.room, Seq: m.Seq, Text: m.Text, Edited: m.Edited, Deleted: m.Deleted})
 		if err != nil {
+			return nil, err
+		}
+		if err := said.replace(tx, m.ID, m.Text, m.Reply); err != nil {
 			return nil, err
 		}
 		m.MessageSent = a.sent(m.Text, m.Reply)
