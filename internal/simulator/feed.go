@@ -6,7 +6,7 @@ import (
 )
 
 // feedKept is how many lines the feed keeps, as cmd/kabar sets it for its runs.
-const feedKept = 60
+const feedKept = 20
 
 // populateFeed has lines spoken over a socket and by HTTP, and heard by anybody
 // and by an account.

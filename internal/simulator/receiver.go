@@ -217,6 +217,9 @@ func (r *receiver) audit(all []heard, index map[uint64]int, from uint64) {
 
 // check compares it with what was said, and when. Needs the ledger's lock.
 func (r *receiver) check(all map[string]*said) {
+	for _, c := range r.hearings {
+		r.missed(c, all)
+	}
 	since := r.since.Load()
 	for _, s := range all {
 		if s.acked != 0 && s.began > since && !r.texts[s.text] {
@@ -244,7 +247,6 @@ func (r *receiver) check(all map[string]*said) {
 				r.w.fail(unhindered, "%s: %s, who keeps up, heard %q %v after it was acknowledged", r.ledger.name, r.name, h.text, late)
 			}
 		}
-		r.missed(c, all)
 	}
 }
 
