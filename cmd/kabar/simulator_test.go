@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -81,7 +82,7 @@ func TestSimulator(t *testing.T) {
 		t.Run(fmt.Sprint("from ", first), func(t *testing.T) {
 			for i := range some {
 				seed := first + uint64(i)
-				t.Run(fmt.Sprint(seed), func(t *testing.T) {
+				t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 					t.Parallel()
 					for range *simTries {
 						if found.Load() {

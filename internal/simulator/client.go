@@ -10,6 +10,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,11 @@ type party struct {
 	manner manner
 }
 
+// generator is a stream of chance that two numbers decide.
+func generator(a, b uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(a, b)) //nolint:gosec // it must be the same again
+}
+
 // party makes one. What it does is decided by the seed and its name, whatever
 // the others do.
 func (w *world) party(name string) *party {
@@ -36,7 +42,7 @@ func (w *world) party(name string) *party {
 	for _, c := range []byte(name) {
 		h = (h ^ uint64(c)) * 1099511628211
 	}
-	return &party{w: w, name: name, random: rand.New(rand.NewPCG(w.seed, h)), manner: plain}
+	return &party{w: w, name: name, random: generator(w.seed, h), manner: plain}
 }
 
 func (p *party) dial() (*wire, error) { return p.w.lines.dial(serverAddress, p.manner, p.random) }
@@ -94,7 +100,7 @@ func (p *party) call(method, path string, header []string, in, out any) error {
 	if err != nil {
 		return err
 	}
-	defer w.client.Close()
+	defer func() { _ = w.client.Close() }()
 	_ = w.client.SetDeadline(time.Now().Add(patience))
 	if err := r.Write(w.client); err != nil {
 		return err
@@ -170,7 +176,7 @@ func (p *party) upgrade(path string, header ...string) (*socket, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &socket{wire: w, in: bufio.NewReader(w.client), turn: make(chan struct{}, 1), random: rand.New(rand.NewPCG(p.random.Uint64(), 2))}
+	s := &socket{wire: w, in: bufio.NewReader(w.client), turn: make(chan struct{}, 1), random: generator(p.random.Uint64(), 2)}
 	_ = w.client.SetDeadline(time.Now().Add(patience))
 	ask := "GET " + path + " HTTP/1.1\r\nHost: " + serverAddress + "\r\n"
 	want := http.StatusSwitchingProtocols
@@ -179,8 +185,8 @@ func (p *party) upgrade(path string, header ...string) (*socket, error) {
 	} else {
 		ask += "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 	}
-	for i := 0; i < len(header); i += 2 {
-		ask += header[i] + ": " + header[i+1] + "\r\n"
+	for pair := range slices.Chunk(header, 2) {
+		ask += pair[0] + ": " + pair[1] + "\r\n"
 	}
 	if err = writeSlowly(w.client, []byte(ask+"\r\n"), p.random); err == nil {
 		err = s.begin(want)
@@ -307,7 +313,8 @@ func (s *socket) frame() (op byte, p []byte, err error) {
 func (s *socket) send(op byte, p []byte) error {
 	s.turn <- struct{}{}
 	defer func() { <-s.turn }()
-	b := append(s.written[:0], 0x80|op)
+	b := s.written[:0]
+	b = append(b, 0x80|op)
 	if len(p) < 126 {
 		b = append(b, 0x80|byte(len(p)))
 	} else {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -45,7 +46,7 @@ func decode(r *receiver, b []byte) (heard, bool) {
 // position is where a receiver goes on, as it stands in a query.
 func (r *receiver) position() string {
 	if r.epoch == "" {
-		return fmt.Sprint(r.last)
+		return strconv.FormatUint(r.last, 10)
 	}
 	return url.QueryEscape(fmt.Sprint(r.epoch, ":", r.last))
 }

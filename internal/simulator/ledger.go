@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -148,10 +147,10 @@ func (c *hearing) check(l *ledger, who string, all []heard, index map[uint64]int
 			l.w.fail(durable, "%s: %s heard %q (%s) at %d, where %q (%s) is now", l.name, who, h.text, h.id, h.seq, all[i].text, all[i].id)
 			return
 		case before >= 0 && i != before+1:
-			l.w.fail(inOrder, "%s: on its connection %d %s heard %d after %d, and what is between them is %s", l.name, c.number, who, h.seq, all[before].seq, between(all, before, i))
+			l.w.fail(inOrder, "%s: on its connection %d %s heard %d after %d, and what is between them is %s", l.name, c.number, who, h.seq, all[before].seq, between(before, i))
 			return
 		case n == 0 && c.exact && i > 0 && all[i-1].seq > c.after:
-			l.w.fail(wholePast, "%s: %s asked for what follows %d, and its connection %d began with %d, after %s", l.name, who, c.after, c.number, h.seq, between(all, index[c.after], i))
+			l.w.fail(wholePast, "%s: %s asked for what follows %d, and its connection %d began with %d, after %s", l.name, who, c.after, c.number, h.seq, between(index[c.after], i))
 			return
 		case n == 0 && c.exact && h.seq <= c.after:
 			l.w.fail(inOrder, "%s: %s asked for what follows %d, and its connection %d began with %d", l.name, who, c.after, c.number, h.seq)
@@ -162,21 +161,9 @@ func (c *hearing) check(l *ledger, who string, all []heard, index map[uint64]int
 }
 
 // between says what stands between two places of the log.
-func between(all []heard, a, b int) string {
+func between(a, b int) string {
 	if b <= a {
 		return "nothing: it came again"
 	}
 	return fmt.Sprintf("%d messages", b-a-1)
-}
-
-// sorted is what was said, the first first.
-func (l *ledger) sorted() []*said {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	var all []*said
-	for _, s := range l.said {
-		all = append(all, s)
-	}
-	slices.SortFunc(all, func(a, b *said) int { return int(a.began - b.began) })
-	return all
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 )
 
 // What each login of a person is for.
@@ -94,7 +95,7 @@ func (w *world) populatePeople() {
 			return p.upgrade("/socket?id=" + url.QueryEscape(me.logins[speaks].socket))
 		}
 		s.say = func(ref, text string) any {
-			return map[string]any{"type": "sim", "identifier": "kirimin", "ref": ref, "text": text, "to": fmt.Sprint(friend.id)}
+			return map[string]any{"type": "sim", "identifier": "kirimin", "ref": ref, "text": text, "to": strconv.FormatUint(friend.id, 10)}
 		}
 		s.hear = func(b []byte) answer {
 			var f struct {

@@ -86,7 +86,7 @@ func (s *speaker) converse(so *socket) error {
 			select {
 			case a := <-heard:
 				s.take(a)
-			case <-failed:
+			case <-failed: //nolint:errcheck // it is told already
 				for len(heard) > 0 {
 					s.take(<-heard)
 				}

@@ -135,12 +135,12 @@ func closeFile(tls *libc.TLS, file uintptr) int32 {
 
 func readFile(_ *libc.TLS, file, buffer uintptr, n int32, at int64) int32 {
 	h := handleOf(file)
-	return h.disk.read(h.name, unsafe.Slice((*byte)(pointer(buffer)), n), at)
+	return h.disk.read(h.name, unsafe.Slice((*byte)(pointer(buffer)), n), at) //nolint:gosec // SQLite's own buffer
 }
 
 func writeFile(_ *libc.TLS, file, buffer uintptr, n int32, at int64) int32 {
 	h := handleOf(file)
-	return h.disk.write(h.name, unsafe.Slice((*byte)(pointer(buffer)), n), at)
+	return h.disk.write(h.name, unsafe.Slice((*byte)(pointer(buffer)), n), at) //nolint:gosec // the same
 }
 
 func truncateFile(_ *libc.TLS, file uintptr, size int64) int32 {

@@ -239,7 +239,7 @@ func (n *lines) dial(address string, m manner, random *rand.Rand) (*wire, error)
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 	}
 	slow := func() func() time.Duration { // each direction has its own, and calls it under its lock
-		own := rand.New(rand.NewPCG(random.Uint64(), 1))
+		own := generator(random.Uint64(), 1)
 		return func() time.Duration {
 			return (m.delay/2 + time.Duration(own.Int64N(int64(m.delay/2)+1))).Truncate(beat)
 		}

@@ -179,7 +179,7 @@ func newWorld(template *Template, start Start, seed uint64, base string) *world 
 // folder is a place that costs nothing to write to, where there is one.
 func folder(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "kabar-simulator-")
+	dir, err := os.MkdirTemp("/dev/shm", "kabar-simulator-") //nolint:usetesting // in memory
 	if err != nil {
 		return tb.TempDir()
 	}
@@ -263,7 +263,7 @@ func (w *world) missing() (n int) {
 // operate starts the server again and again, as the seed says, until the run
 // is over.
 func (w *world) operate(i Image) {
-	random := rand.New(rand.NewPCG(w.seed, 0))
+	random := generator(w.seed, 0)
 	for rough := true; rough; {
 		i, rough = w.live(i, random)
 		if rough {
@@ -278,7 +278,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 	at := filepath.Join(w.base, fmt.Sprint("life", life))
 	power := make(chan struct{})
 	l := w.lines.listen(serverAddress)
-	d := newDisk(i, rand.New(rand.NewPCG(random.Uint64(), 3)))
+	d := newDisk(i, generator(random.Uint64(), 3))
 	cut := sync.OnceFunc(func() {
 		l.sever() // nobody hears any more what the server says, and then the rest is lost
 		d.lose()
@@ -325,7 +325,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 	go func() { served <- serve(ctx) }()
 	bury := func() {
 		stop()
-		<-served
+		<-served //nolint:errcheck // it has no power: what it says is nobody's
 		unmount()
 	}
 	calm := w.quiet
@@ -380,7 +380,7 @@ func (w *world) shut(d *Disk, stop func(), served <-chan error, unmount func(), 
 		}
 	case <-power:
 		w.zombies.Go(func() {
-			<-served
+			<-served //nolint:errcheck // it has no power: what it says is nobody's
 			unmount()
 		})
 	}
@@ -393,7 +393,7 @@ func (w *world) shut(d *Disk, stop func(), served <-chan error, unmount func(), 
 // dialOut is how a server reaches other hosts, as long as it has power.
 func (w *world) dialOut(d *Disk, l *listener) func(context.Context, string, string) (net.Conn, error) {
 	return func(_ context.Context, _, address string) (net.Conn, error) {
-		to, err := w.lines.dial(address, plain, rand.New(rand.NewPCG(w.seed, uint64(w.order.Add(1)))))
+		to, err := w.lines.dial(address, plain, generator(w.seed, uint64(w.order.Add(1))))
 		if err != nil {
 			return nil, err
 		}
