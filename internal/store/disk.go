@@ -18,8 +18,8 @@ import (
 // database is the name of the one file that everything is in.
 const database = "kabar.db"
 
-// disk is what the store knows of the disk below it.
-type disk struct {
+// medium is what the store knows of the disk below it.
+type medium struct {
 	folder string      // static
 	file   fs.FileInfo // static: the database, as it was opened
 
@@ -51,7 +51,7 @@ var (
 )
 
 // words puts what the disk has to do with it before an error of SQLite's.
-func (d *disk) words(code int, err error) error {
+func (d *medium) words(code int, err error) error {
 	switch code {
 	case sqliteFull:
 		return fmt.Errorf("%w: %w", errFull, err)
@@ -76,7 +76,7 @@ func (t *trouble) add(err error, over time.Duration) {
 }
 
 // unreadable notes that the disk could not be read.
-func (d *disk) unreadable(err error) {
+func (d *medium) unreadable(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.reading.add(err, calm)
@@ -84,7 +84,7 @@ func (d *disk) unreadable(err error) {
 
 // why finds out what SQLite calls an I/O error: making a file of its longer on
 // a full disk is one, and so is writing where nothing can be written any more.
-func (d *disk) why() error {
+func (d *medium) why() error {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(d.folder, &st); err == nil {
 		switch {

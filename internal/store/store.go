@@ -41,7 +41,7 @@ type Store struct {
 	read    *sql.DB
 	batch   queries  // writing, by the one connection; owned by the open Tx
 	senders *senders // the same
-	disk    *disk    // what is known of the disk below
+	disk    *medium  // what is known of the disk below
 }
 
 // readers is how many snapshots can be read at once; more wait.
@@ -66,7 +66,7 @@ func Open(ctx context.Context, o Options) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(o.Folder, Unfinished)); err == nil {
 		return nil, errors.Join(fmt.Errorf("restoring a backup into %s did not come to its end: empty the folder, and restore it again", o.Folder), lock.Close())
 	}
-	s := &Store{path: filepath.Join(o.Folder, database), lock: lock, disk: &disk{folder: o.Folder}}
+	s := &Store{path: filepath.Join(o.Folder, database), lock: lock, disk: &medium{folder: o.Folder}}
 	if err := s.open(ctx, o); err != nil {
 		return nil, errors.Join(explain(o.Folder, err), s.Close())
 	}
@@ -190,7 +190,7 @@ type stmts struct {
 type queries struct {
 	db    *sql.DB
 	stmts *stmts
-	disk  *disk
+	disk  *medium
 	tx    *Tx // the batch whose savepoint a write opens, nil outside of one
 }
 
