@@ -211,7 +211,7 @@ func (b *bot) speaker(n int) *speaker {
 		say:  func(i item) any { return map[string]string{"text": i.text(), "$id": ref(i)} },
 		hear: func(raw []byte) (answer, bool, error) {
 			f, err := readBot(raw)
-			if b.o.has(diskFull) && strings.Contains(string(f.Error), `"PROCESS_FAILED"`) || strings.Contains(string(f.Error), `"NOT_STORED"`) {
+			if b.o.has(diskFull) && strings.Contains(string(f.Error), `"PROCESS_FAILED"`) || strings.Contains(string(f.Error), `"NOT_STORED"`) || strings.Contains(string(f.Error), `"DISK_`) {
 				return answer{}, false, errNotStored
 			}
 			if err != nil || f.Push {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -30,7 +31,7 @@ var errNotStored = errors.New("not stored, for now")
 
 // transient says whether a dialect's code is such an answer.
 func transient(code string) bool {
-	return code == "NOT_STORED" || code == "BUSY" || code == "CLOSING"
+	return code == "NOT_STORED" || code == "BUSY" || code == "CLOSING" || strings.HasPrefix(code, "DISK_")
 }
 
 // answer is what came of a frame.
