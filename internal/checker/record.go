@@ -160,7 +160,13 @@ func (r *record) ping(seq uint64) {
 	if first := r.repeats && r.cur == 0; seq > r.cur && r.settled() && !first {
 		r.ledger.found.add(Lost, "%s got a ping with position %d when the newest frame was %d: the answer would acknowledge what never came", r.name, seq, r.cur)
 	}
-	if time.Since(r.counted) >= pingEvery/2 { // pings that waited here together show no time
+	if r.ledger.found.sick.Load() {
+		for i := range r.pongs {
+			if r.pongs[i].since < keptAfter {
+				r.pongs[i].since = 0
+			}
+		}
+	} else if time.Since(r.counted) >= pingEvery/2 { // pings that waited here together show no time
 		r.counted = time.Now()
 		for i := range r.pongs {
 			if r.pongs[i].life == r.life {

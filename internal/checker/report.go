@@ -108,6 +108,7 @@ func (r *Report) String() string {
 type findings struct {
 	name string      // static
 	full atomic.Bool // its gateway has acknowledged what it was to
+	sick atomic.Bool // the server cannot store, so that positions are not kept either
 
 	mu       sync.Mutex
 	found    [kinds]int    // guarded by mu

@@ -169,6 +169,8 @@ func (r *run) diskFull(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	r.sick(true)
+	defer r.sick(false)
 	at := time.Now()
 	words := "nobody felt it"
 	for last, since := r.acked(), at; time.Since(at) < diskFelt && pause(ctx, 20*time.Millisecond); {
@@ -181,6 +183,14 @@ func (r *run) diskFull(ctx context.Context) (string, error) {
 		}
 	}
 	return fmt.Sprintf("full for %v, and %s", time.Since(at).Round(time.Millisecond), words), drop()
+}
+
+// sick notes that nothing can be stored, or can again.
+func (r *run) sick(on bool) {
+	r.server.freeze(on)
+	for _, g := range r.gateways {
+		g.said().found.sick.Store(on)
+	}
 }
 
 // acked is how much is acknowledged in all.
