@@ -23,6 +23,7 @@ type told struct {
 }
 
 func (j *told) speak(t *testing.T, n int) {
+	t.Helper()
 	for range n {
 		j.said++
 		must(t, j.Do(say(strconv.Itoa(j.said), "a")))
@@ -30,6 +31,7 @@ func (j *told) speak(t *testing.T, n int) {
 }
 
 func (j *told) lift(t *testing.T, to uint64) {
+	t.Helper()
 	must(t, j.Do(raise("a", to)))
 	j.floor = max(j.floor, min(to, uint64(j.said)+1))
 }

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -36,6 +37,7 @@ type world struct {
 }
 
 func open(t *testing.T, kinds ...retention.Kind) *world {
+	t.Helper()
 	w := &world{t: t, folder: t.TempDir(), kinds: kinds}
 	w.start()
 	return w
@@ -162,7 +164,7 @@ func (w *world) check(m *model) {
 func TestAgainstAModel(t *testing.T) {
 	for seed := range uint64(6) {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(seed, 7)) //nolint:gosec // the seed is the test's name
+			r := rand.New(rand.NewPCG(seed, 7))
 			count, size := uint64(r.IntN(9)), int64(r.IntN(2)*(200+r.IntN(900)))
 			w := open(t,
 				retention.Kind{Name: "user", Policy: retention.Policy{Count: count, Bytes: size}},
@@ -308,10 +310,10 @@ func TestKeysAndPositionsGo(t *testing.T) {
 	w := open(t)
 	w.keeper = retention.New(retention.Options{Journal: w.journal, Store: w.store.Retention(), RefKeep: 3})
 	for i := range 1200 {
-		w.journal.DoOnce(journal.Key{Scope: "many", Ref: fmt.Sprint(i)}, say("x", "a"))
+		w.journal.DoOnce(journal.Key{Scope: "many", Ref: strconv.Itoa(i)}, say("x", "a"))
 	}
 	for i := range 3 {
-		w.journal.DoOnce(journal.Key{Scope: "few", Ref: fmt.Sprint(i)}, say("x", "a"))
+		w.journal.DoOnce(journal.Key{Scope: "few", Ref: strconv.Itoa(i)}, say("x", "a"))
 	}
 	w.do(say("x", "a"))
 	w.restart() // which stores the index

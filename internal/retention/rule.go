@@ -8,7 +8,7 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
-// page is how many rows are looked at at once; unsaved how many pages without
+// page is how many rows are read together; unsaved how many pages without
 // anything to do are looked at again after a kill.
 const (
 	page    = 256
