@@ -82,6 +82,9 @@ var mayImport = map[string][]string{
 	// So does the load, which measures it.
 	"internal/load": {},
 
+	// The canary stands inside, and comes in as a client does.
+	"internal/canary": {"internal/gateway", "internal/hub", "internal/journal", "internal/status", "internal/ws"},
+
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
 		"internal/api", "internal/config", "internal/backup", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
@@ -128,7 +131,7 @@ var homes = []home{
 		"what is evaluated is bounded there"},
 	{"github.com/wneessen/go-mail", []string{"internal/mail"},
 		"how a mail leaves is one package's business"},
-	{"github.com/coder/websocket", []string{"internal/checker", "internal/load", "internal/gateway/transcript", "cmd/kabar"},
+	{"github.com/coder/websocket", []string{"internal/checker", "internal/load", "internal/canary", "internal/gateway/transcript", "cmd/kabar"},
 		"the server's side of WebSocket is internal/ws; another's is for clients and tests"},
 	{"github.com/gorilla/websocket", nil,
 		"the server's side of WebSocket is internal/ws"},
