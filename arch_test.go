@@ -71,7 +71,7 @@ var mayImport = map[string][]string{
 	"internal/store/faultdisk":    {},
 	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
 
-	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention"),
+	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention", "internal/canary"),
 	"internal/config": {"internal/likeness"},
 	"internal/backup": {"internal/store"},
 
@@ -88,7 +88,7 @@ var mayImport = map[string][]string{
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
 		"internal/api", "internal/config", "internal/backup", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
-		"internal/load", "internal/likeness", "internal/lifecycle", "internal/retention"),
+		"internal/load", "internal/likeness", "internal/lifecycle", "internal/retention", "internal/canary"),
 	"cmd/kabar-checker": {"internal/checker"},
 	"cmd/wsecho":        {"internal/ws"},
 }

@@ -55,7 +55,12 @@ func TestDiskFull(t *testing.T) {
 	a.send(t, say(budi.id, "room again", "after"))
 	f := a.expect(t, 4)
 	acked = append(acked, f.Data["id"].(string))
-	must(t, 200, "GET", s.url("/readyz"), nil)
+	eventually(t, "the server is ready again", func() error { // its canary, too
+		if r := call(t, "GET", s.url("/readyz"), nil); r.code != 200 {
+			return fmt.Errorf("%d %s", r.code, r.text)
+		}
+		return nil
+	})
 	once(202)
 	if n := strings.Count(s.err.String(), "can be stored again"); n != 1 {
 		t.Errorf("the log says %d times that it is over:\n%s", n, clip(s.err.String()))

@@ -19,7 +19,10 @@ const restless = 10 * time.Second
 
 // parts is what has to work beside the log, for /readyz.
 func (s *server) parts() []func() api.Part {
-	return []func() api.Part{s.dataPart, s.spacePart}
+	if s.canary == nil {
+		return []func() api.Part{s.dataPart, s.spacePart}
+	}
+	return []func() api.Part{s.dataPart, s.spacePart, s.canaryPart}
 }
 
 // dataPart is whether what is stored can be read.
@@ -64,9 +67,9 @@ func (s *server) watch(ctx context.Context) error {
 			said[i].reason, said[i].at = p.Reason != "", time.Now()
 			switch {
 			case p.Reason == "":
-				s.log.Info("the disk is well again", "part", p.Name)
+				s.log.Info("it is well again", "part", p.Name)
 			case p.OK:
-				s.log.Warn("the disk needs attention", "part", p.Name, "reason", p.Reason)
+				s.log.Warn("this needs attention", "part", p.Name, "reason", p.Reason)
 			default:
 				s.log.Error("the server is not ready", "part", p.Name, "reason", p.Reason)
 			}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/canary"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/config"
 	"github.com/kabar-io/kabar/internal/gateway"
@@ -98,6 +99,7 @@ type entrance struct {
 	listeners []net.Listener
 	tls       *tls.Config // nil without TLS
 	admission *gateway.Admission
+	canary    *canary.Canary                                                       // nil: it is off
 	dial      func(ctx context.Context, network, address string) (net.Conn, error) // calls other hosts; nil: by TCP
 }
 
@@ -202,12 +204,14 @@ func (s *server) accept(ctx context.Context) (err error) {
 			}
 		})
 	}
+	ground, grounded := start(context.WithoutCancel(ctx), s.canary.Run)
 	select {
 	case <-ctx.Done():
 		s.log.Info("stopping: telling everybody when to come back; a second signal stops at once")
 	case err = <-failed:
 	}
-	err = errors.Join(err, s.drain(context.WithoutCancel(ctx)))
+	ground()
+	err = errors.Join(err, <-grounded, s.drain(context.WithoutCancel(ctx)))
 	accepting.Wait()
 	return err
 }

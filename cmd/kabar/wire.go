@@ -63,7 +63,8 @@ func (s *server) core(key []byte) (err error) {
 	}
 	s.lifecycle, err = lifecycle.New(lifecycle.Options{
 		Journal: s.journal, Store: s.store.Lifecycle(), Instances: s.instances, Instance: c.Lifecycle.Instance,
-		Each: s.hub.EachOccupied, Settle: c.Lifecycle.Settle, Return: c.Lifecycle.Return, Log: s.log,
+		Each: s.hub.EachOccupied, Settle: c.Lifecycle.Settle, Log: s.log,
+		Return: func(missing int) time.Duration { return c.Lifecycle.Return + s.admission.Return(missing, missing) },
 	})
 	if err != nil {
 		return err
@@ -148,6 +149,7 @@ func (s *server) edges() error {
 		Admission: s.admission,
 	}
 	s.routes.http = http.NewServeMux()
+	s.canary = s.newCanary()
 	refused := s.gateways(edge)
 	s.pages(edge, refused)
 	s.http = &http.Server{
@@ -201,6 +203,9 @@ func (s *server) gateways(edge *gateway.Edge) map[string]func() int64 {
 		relay.Path:       in.Guard(rl.Accept, rl.Refusal),
 		relay.SocketPath: in.Guard(rl.Accept, rl.Refusal),
 	}
+	for _, path := range s.canary.Paths() {
+		s.routes.sockets[path] = s.canary.Accept
+	}
 	s.routes.bots = in.Guard(s.bots.Accept, s.bots.Refusal)
 	return map[string]func() int64{
 		"direct": dm.Refused, "events": ev.Refused, "feed": fd.Refused, "relay": rl.Refused, "bot": s.bots.Refused,
@@ -215,7 +220,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 	}
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Lifecycle: s.lifecycle, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Lifecycle: s.lifecycle, Canary: s.canary, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
 		Parts: s.parts(), Free: s.store.Free,
 	}).Handle(s.routes.http)
@@ -244,7 +249,7 @@ func (s *server) acceptor(path string) ws.Acceptor {
 func (s *server) reserved(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	switch first {
-	case "", "_console", "_feed", ".well-known", "api", "asyncapi.json", "auth", "demo", "docs", "favicon.ico", "healthz", "instance", "invite",
+	case "", "_canary", "_console", "_feed", ".well-known", "api", "asyncapi.json", "auth", "demo", "docs", "favicon.ico", "healthz", "instance", "invite",
 		"metrics", "openapi.json", "readyz", "robots.txt", "setup", "socket", "try", "v1", "webhook", "websocket", "ws", "x":
 		return true
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/canary"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
@@ -33,6 +34,7 @@ type Options struct {
 	Webhooks  *webhook.Service      // nil: there are none
 	Retention *retention.Service    // nil: nothing is swept
 	Lifecycle *lifecycle.Service    // nil: nothing is said of who comes and goes
+	Canary    *canary.Canary        // nil: there is none
 	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none
 
 	Admin         gateway.Admin

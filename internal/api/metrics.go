@@ -86,6 +86,15 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 		count("resumes_total", "Clients that came back, by what and with what outcome.", uint64(times),
 			"gateway", r.Gateway, "from", r.By.String(), "outcome", r.Outcome.String())
 	})
+	for _, c := range o.Canary.Stats() {
+		healthy := 0.0
+		if c.OK {
+			healthy = 1
+		}
+		put(prometheus.GaugeValue, "canary_ok", "1 while what the server says to itself arrives.", healthy, "gateway", c.Gateway)
+		out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("kabar_canary_delivery_seconds",
+			"From saying something to hearing it on two connections of the server's own.", []string{"gateway"}, nil), c.Count, c.Sum, c.Buckets, c.Gateway)
+	}
 	if o.Lifecycle != nil {
 		l := o.Lifecycle.Stats()
 		count("lifecycle_events_total", "Lifecycle events said.", l.Said)

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/subtle"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -40,7 +39,6 @@ type Options struct {
 	Dial     func(ctx context.Context) (net.Conn, error)
 	Every    time.Duration // from one time to the next
 	Patience time.Duration // how long one time may take; 0: 5 s
-	Log      *slog.Logger
 }
 
 // Gateway is what the canary needs of one.
@@ -76,14 +74,19 @@ func New(o Options) *Canary {
 	if o.Patience == 0 {
 		o.Patience = 5 * time.Second
 	}
-	if o.Log == nil {
-		o.Log = slog.Default()
-	}
 	c := &Canary{o: o, secret: rand.Text(), birds: map[string]*bird{}}
 	for _, g := range o.Gateways {
 		c.birds[g.Name] = &bird{Gateway: g, topic: "canary/" + g.Name, path: Path + g.Name}
 	}
 	return c
+}
+
+// Paths are where the canary's own sessions connect. A nil Canary has none.
+func (c *Canary) Paths() (all []string) {
+	for _, b := range c.sorted() {
+		all = append(all, b.path)
+	}
+	return all
 }
 
 // Accept lets the canary's own sessions in, and nobody else.

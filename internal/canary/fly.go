@@ -52,11 +52,17 @@ func (c *client) close() {
 	}
 }
 
+// soon is when to look again where something is wrong: it may be over.
+const soon = time.Second
+
 // Run tries every gateway every so often until ctx ends, the first time after
-// that time: a server that has just begun has more to do.
+// that time: a server that has just begun has more to do. A nil Canary never.
 func (c *Canary) Run(ctx context.Context) error {
-	tick := time.NewTicker(c.o.Every)
-	defer tick.Stop()
+	if c == nil {
+		return nil
+	}
+	next := time.NewTimer(c.o.Every)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -64,13 +70,18 @@ func (c *Canary) Run(ctx context.Context) error {
 				b.last.close()
 			}
 			return nil
-		case <-tick.C:
+		case <-next.C:
 		}
 		var flying sync.WaitGroup
 		for _, b := range c.birds {
 			flying.Go(func() { c.fly(ctx, b) })
 		}
 		flying.Wait()
+		wait := c.o.Every
+		if _, failing := c.Failing(); failing != nil {
+			wait = min(wait, soon)
+		}
+		next.Reset(wait)
 	}
 }
 
@@ -88,13 +99,7 @@ func (c *Canary) fly(ctx context.Context, b *bird) {
 	if ctx.Err() != nil { // the server stops
 		return
 	}
-	if said := b.note(err, took); said != "" {
-		if err != nil {
-			c.o.Log.Error("connected does not mean delivered any more", "gateway", b.Name, "reason", said)
-		} else {
-			c.o.Log.Info("what is said is delivered again", "gateway", b.Name, "after", said)
-		}
-	}
+	b.note(err, took)
 }
 
 // try opens a connection, and says something that is to arrive on it and on

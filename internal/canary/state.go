@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -38,25 +39,19 @@ type Stat struct {
 	Buckets map[float64]uint64 // how many took no longer than so many seconds
 }
 
-// note takes what came of one time. It returns why delivery is believed to
-// fail from now on, and since when it did where it is well again; "" where
-// nothing has changed.
-func (b *bird) note(err error, took time.Duration) string {
+// note takes what came of one time.
+func (b *bird) note(err error, took time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := &b.state
+	s.reason = err
 	if err != nil {
 		if s.failures++; s.failures == 1 {
 			s.since = time.Now()
 		}
-		s.reason = err
-		if s.failures == believed {
-			return err.Error()
-		}
-		return ""
+		return
 	}
-	failed := s.failures
-	s.failures, s.reason = 0, nil
+	s.failures = 0
 	s.count++
 	s.sum += took.Seconds()
 	for i, bound := range Buckets {
@@ -64,24 +59,26 @@ func (b *bird) note(err error, took time.Duration) string {
 			s.buckets[i]++
 		}
 	}
-	if failed >= believed {
-		return time.Since(s.since).Round(time.Second).String()
-	}
-	return ""
 }
 
-// Health is which gateways do not deliver, since when and why; nil where all
-// do. A nil Canary finds nothing.
-func (c *Canary) Health() error {
-	var all []error
+// Failing is which gateways do not deliver and why, and since when the first of
+// them does not; nil where all do. A nil Canary finds nothing.
+func (c *Canary) Failing() (since time.Time, why error) {
+	var all []string
 	for _, b := range c.sorted() {
 		b.mu.Lock()
 		if s := b.state; s.failures >= believed {
-			all = append(all, fmt.Errorf("%s, since %s: %w", b.Name, s.since.UTC().Format(time.RFC3339), s.reason))
+			all = append(all, fmt.Sprintf("%s (since %s): %v", b.Name, s.since.UTC().Format(time.RFC3339), s.reason))
+			if since.IsZero() || s.since.Before(since) {
+				since = s.since
+			}
 		}
 		b.mu.Unlock()
 	}
-	return errors.Join(all...)
+	if all != nil {
+		why = errors.New("what is said does not arrive by " + strings.Join(all, "; "))
+	}
+	return since, why
 }
 
 // Stats is how each gateway's canary is.

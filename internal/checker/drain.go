@@ -107,7 +107,7 @@ func Drain(ctx context.Context, o DrainOptions) (*DrainReport, error) {
 	}
 	defer d.server.close()
 	// As it is in use, but that all come from one address.
-	d.server.limits = []string{fmt.Sprintf("--limit-connects=%d/s", o.Connects), "--limit-connections=0", "--keepalive-ping=25s"}
+	d.server.limits = []string{fmt.Sprintf("--limit-connects=%d/s", o.Connects), "--limit-connections=0", "--keepalive-ping=25s", "--canary-every=0s"} // whose connections are let in beside that
 	d.kit = newKit(&o.Options, d.server)
 	err = d.run(ctx)
 	d.mu.Lock()

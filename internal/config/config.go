@@ -31,10 +31,9 @@ type Admin struct {
 // says something else. With limits: off the whole of Limit is zero.
 type Config struct {
 	Access    `embed:""`
-	Origins   []string  `name:"origins" default:"" form:"origin" unit:"scheme://host:port" help:"Pages of other origins that may connect. The port may be *, and null is a page opened from a file. Pages of the server's own host and port always may."`
-	Limits    string    `name:"limits" default:"on" choice:"on,off" help:"With off, every limit.* key is off, for measuring."`
-	Log       Log       `embed:"" prefix:"log-" group:"The log, on standard error"`
-	Metrics   Metrics   `embed:"" prefix:"metrics-" group:"Metrics"`
+	Origins   []string `name:"origins" default:"" form:"origin" unit:"scheme://host:port" help:"Pages of other origins that may connect. The port may be *, and null is a page opened from a file. Pages of the server's own host and port always may."`
+	Limits    string   `name:"limits" default:"on" choice:"on,off" help:"With off, every limit.* key is off, for measuring."`
+	Watching  `embed:""`
 	Keepalive Keepalive `embed:"" prefix:"keepalive-" group:"Keeping connections alive"`
 	Session   Session   `embed:"" prefix:"session-" group:"A connected client"`
 	Hub       Hub       `embed:"" prefix:"hub-" group:"The hub"`
@@ -56,6 +55,13 @@ type Config struct {
 type Record struct {
 	Ref       Ref       `embed:"" prefix:"ref-" group:"Sending again without doubling"`
 	Retention Retention `embed:"" prefix:"retention-" group:"For how long what was said is kept: forever, or an age, a count and a size of each topic"`
+}
+
+// Watching is how the server shows how it is.
+type Watching struct {
+	Log     Log     `embed:"" prefix:"log-" group:"The log, on standard error"`
+	Metrics Metrics `embed:"" prefix:"metrics-" group:"Metrics"`
+	Canary  Canary  `embed:"" prefix:"canary-" group:"The canary: whether connected means delivered"`
 }
 
 // Log holds the keys log.*.
@@ -165,7 +171,12 @@ type Events struct {
 type Lifecycle struct {
 	Instance string        `name:"instance" default:"lifecycle" form:"instance" help:"The instance whose events say who comes online and goes, which topics are occupied, and which sessions were closed. As long as nobody has made it, nothing is said and nothing kept. Left empty, it never is."`
 	Settle   time.Duration `name:"settle" default:"3s" min:"100ms" max:"1h" help:"Who is back within this time never went: neither lifecycle events nor friends hear of it."`
-	Return   time.Duration `name:"return" default:"30s" min:"0s" max:"24h" help:"How long whoever was there may take to come back after a start before they are said to have gone. Each who is missing adds a millisecond."`
+	Return   time.Duration `name:"return" default:"30s" min:"0s" max:"24h" help:"How long whoever was there may take to come back after a start before they are said to have gone. The time over which a stopping server asks so many to return is added."`
+}
+
+// Canary holds the keys canary.*.
+type Canary struct {
+	Every time.Duration `name:"every" default:"10s" max:"1h" help:"How often the server connects to itself, by each gateway, and sees whether what is said arrives. /readyz and the metrics tell when it does not, twice in a row. 0: never."`
 }
 
 // Limit holds the keys limit.*.
@@ -201,8 +212,8 @@ func (c *Config) Server() *Config { return c }
 
 // DemoDefaults are the defaults of a server that is only tried out: every port
 // that a published snippet names, pages from anywhere on this machine, a feed
-// that everybody speaks on, no limits on addresses, since there is only one,
-// and no folder, which is for the caller to choose.
+// that everybody speaks on, no limits on addresses, since there is only one, no
+// canary among the few who are there, and no folder, which is for the caller to choose.
 func DemoDefaults() map[string]string {
 	return map[string]string{
 		"listen": "127.0.0.1:8080,[::1]:8080,127.0.0.1:3000,[::1]:3000," +
@@ -211,6 +222,7 @@ func DemoDefaults() map[string]string {
 		"origins":             "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,null",
 		"feed.publish":        "anyone",
 		"outbound.allow":      "127.0.0.0/8,::1/128",
+		"canary.every":        "0s",
 		"limit.registrations": "0",
 		"limit.logins":        "0",
 		"limit.refused_codes": "0",

@@ -58,7 +58,7 @@ func start(t *testing.T, folder string, wait time.Duration) *world {
 		t.Fatal(err)
 	}
 	w.Service, err = lifecycle.New(lifecycle.Options{
-		Journal: j, Store: failing{st.Lifecycle(), &w.fails}, Instances: w.instances, Instance: "lifecycle", Each: w.each, Return: wait,
+		Journal: j, Store: failing{st.Lifecycle(), &w.fails}, Instances: w.instances, Instance: "lifecycle", Each: w.each, Return: func(int) time.Duration { return wait },
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -120,7 +120,7 @@ func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
 	s.missing = missing
 	s.mu.Unlock()
 	s.o.Each(func(topic string) { s.Occupied(topic, true) })
-	gone.Reset(s.o.Return + time.Duration(len(missing))*time.Millisecond)
+	gone.Reset(s.o.Return(len(missing)))
 	return nil
 }
 

@@ -23,9 +23,8 @@ type Options struct {
 
 	Settle time.Duration // how long a topic was empty when Occupied says so
 	// Return is how long whoever was there may take to come back to a server
-	// that was started again; each who is missing adds a millisecond, since
-	// so many come back in a second at the most.
-	Return time.Duration
+	// that was started again, where so many are missing.
+	Return func(missing int) time.Duration
 	Log    *slog.Logger // nil: slog.Default()
 }
 

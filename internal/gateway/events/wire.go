@@ -42,6 +42,9 @@ func namesOf(names []string) string {
 	return "," + strings.Join(names, ",") + ","
 }
 
+// FormatOf writes the events of these names, as who asks for nothing else hears them.
+func FormatOf(names ...string) Format { return Format{names: namesOf(names)} }
+
 func (f Format) wants(name string) bool {
 	return strings.Contains(f.names, ","+name+",")
 }
