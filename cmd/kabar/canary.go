@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -62,7 +63,7 @@ func (s *server) dialSelf(ctx context.Context) (net.Conn, error) {
 	at := s.listeners[0].Addr()
 	to := at.String()
 	if tcp, ok := at.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
-		to = net.JoinHostPort("localhost", fmt.Sprint(tcp.Port))
+		to = net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
 	}
 	if s.tls == nil {
 		return new(net.Dialer).DialContext(ctx, at.Network(), to)

@@ -86,15 +86,7 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 		count("resumes_total", "Clients that came back, by what and with what outcome.", uint64(times),
 			"gateway", r.Gateway, "from", r.By.String(), "outcome", r.Outcome.String())
 	})
-	for _, c := range o.Canary.Stats() {
-		healthy := 0.0
-		if c.OK {
-			healthy = 1
-		}
-		put(prometheus.GaugeValue, "canary_ok", "1 while what the server says to itself arrives.", healthy, "gateway", c.Gateway)
-		out <- prometheus.MustNewConstHistogram(prometheus.NewDesc("kabar_canary_delivery_seconds",
-			"From saying something to hearing it on two connections of the server's own.", []string{"gateway"}, nil), c.Count, c.Sum, c.Buckets, c.Gateway)
-	}
+	c.canary(out)
 	if o.Lifecycle != nil {
 		l := o.Lifecycle.Stats()
 		count("lifecycle_events_total", "Lifecycle events said.", l.Said)
@@ -111,6 +103,21 @@ func (c reader) Collect(out chan<- prometheus.Metric) {
 	}
 	if o.Webhooks != nil {
 		c.webhooks(put, count)
+	}
+}
+
+// canary reads what came of the server's own sessions.
+func (c reader) canary(out chan<- prometheus.Metric) {
+	labels := []string{"gateway"}
+	ok := prometheus.NewDesc("kabar_canary_ok", "1 while what the server says to itself arrives.", labels, nil)
+	took := prometheus.NewDesc("kabar_canary_delivery_seconds", "From saying something to hearing it on two connections of the server's own.", labels, nil)
+	for _, s := range c.a.o.Canary.Stats() {
+		healthy := 0.0
+		if s.OK {
+			healthy = 1
+		}
+		out <- prometheus.MustNewConstMetric(ok, prometheus.GaugeValue, healthy, s.Gateway)
+		out <- prometheus.MustNewConstHistogram(took, s.Count, s.Sum, s.Buckets, s.Gateway)
 	}
 }
 
