@@ -20,10 +20,13 @@ type Disk struct {
 	// static
 	cut    func() // called in the middle of the operation at which the power goes
 	random *rand.Rand
-	lies   bool          // says that it has synced, and has not
-	slow   time.Duration // how long syncing takes, and one read of eight
+	lies   bool // says that it has synced, and has not
 
 	reads atomic.Uint64
+	// slow is how long syncing takes, and one read of eight. It is 0 while the
+	// store opens and closes: who waits for a lock of SQLite's then waits by the
+	// system's clock, and would hold this one.
+	slow atomic.Int64
 
 	mu         sync.Mutex
 	files      map[string]*content // guarded by mu
@@ -115,7 +118,7 @@ func (d *Disk) remove(name string) bool {
 
 func (d *Disk) read(name string, p []byte, at int64) int32 {
 	if d.reads.Add(1)%8 == 0 {
-		time.Sleep(d.slow)
+		time.Sleep(time.Duration(d.slow.Load()))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -171,7 +174,7 @@ func (f *content) add(w write) {
 }
 
 func (d *Disk) sync(name string) int32 {
-	time.Sleep(d.slow)
+	time.Sleep(time.Duration(d.slow.Load()))
 	if !d.begin() {
 		return sqlite3.SQLITE_IOERR_FSYNC
 	}
@@ -212,6 +215,7 @@ func (d *Disk) image() Image {
 func (d *Disk) lose() Image {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.slow.Store(0)
 	if d.dead != nil {
 		return d.dead
 	}

@@ -284,7 +284,8 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		d.lose()
 		close(power)
 	})
-	d.cut, d.lies, d.slow = cut, w.o.Lying, time.Duration(random.IntN(4))*beat
+	d.cut, d.lies = cut, w.o.Lying
+	slow := time.Duration(random.IntN(4)) * beat
 	if err := w.template.unpack(at, i); err != nil {
 		w.fail(other, "making the data folder: %v", err)
 		return i, false
@@ -321,6 +322,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 		return d.lose(), !w.hasFailed()
 	}
 	w.trace.add("life %d begins", life)
+	d.slow.Store(int64(slow))
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx) }()
 	bury := func() {
@@ -371,6 +373,7 @@ func (w *world) trouble(d *Disk, random *rand.Rand) func() {
 
 // shut ends the server in peace, if the power lasts so long.
 func (w *world) shut(d *Disk, stop func(), served <-chan error, unmount func(), power <-chan struct{}) Image {
+	d.slow.Store(0)
 	stop()
 	select {
 	case err := <-served:
