@@ -325,11 +325,7 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 	d.slow.Store(int64(slow))
 	served := make(chan error, 1)
 	go func() { served <- serve(ctx) }()
-	bury := func() {
-		stop()
-		<-served //nolint:errcheck // it has no power: what it says is nobody's
-		unmount()
-	}
+	bury := func() { stop(); <-served; unmount() } //nolint:errcheck // it has no power: what it says is nobody's
 	calm := w.quiet
 	for {
 		select {
