@@ -37,6 +37,7 @@ func (j *told) lift(t *testing.T, to uint64) {
 }
 
 func (j *told) restart(t *testing.T) {
+	t.Helper()
 	j.stop()
 	j.running = start(t, j.folder, nil, nil)
 }

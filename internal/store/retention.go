@@ -96,7 +96,7 @@ func (r retentions) Truncate(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	var busy, pages, done int
 	// What can be copied without holding up the writer is, before the rest.
