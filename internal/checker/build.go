@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -23,11 +24,14 @@ func Build(ctx context.Context, folder string, tags ...string) (string, error) {
 	return BuildEdited(ctx, folder, nil, tags...)
 }
 
+func binaryName(tags []string) string {
+	return strings.Join(slices.Concat([]string{"kabar"}, tags), "-")
+}
+
 // BuildEdited is Build of an edited source.
 func BuildEdited(ctx context.Context, folder string, edits []Edit, tags ...string) (string, error) {
-	tags = append(tags, ownTags...)
-	binary := filepath.Join(folder, strings.Join(append([]string{"kabar"}, tags...), "-"))
-	args := []string{"build", "-tags", strings.Join(tags, ","), "-o", binary}
+	binary := filepath.Join(folder, binaryName(tags))
+	args := []string{"build", "-tags", strings.Join(slices.Concat(tags, ownTags), ","), "-o", binary}
 	if len(edits) > 0 {
 		overlay, err := overlay(ctx, folder, edits)
 		if err != nil {

@@ -14,10 +14,7 @@ import (
 // TestDrain: a restart in peace loses nothing, everybody is told when to come
 // back and let in then, and the rate at which they come is kept.
 func TestDrain(t *testing.T) {
-	binary, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := built(t)
 	report, err := Drain(t.Context(), DrainOptions{
 		Options:  Options{Binary: binary, Folder: t.TempDir(), Log: t.Output()},
 		Sessions: 1000, Connects: 500,
@@ -40,10 +37,7 @@ func TestDrain(t *testing.T) {
 // TestASecondSignal: a stopping server waits for a peer that does not answer its
 // goodbye, and a second signal ends it at once.
 func TestASecondSignal(t *testing.T) {
-	binary, err := Build(t.Context(), t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
+	binary := built(t)
 	o := Options{Binary: binary, Folder: t.TempDir()}
 	s, err := newServer(t.Context(), &o, o.Folder)
 	if err != nil {

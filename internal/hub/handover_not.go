@@ -2,5 +2,5 @@
 
 package hub
 
-// handOver is always on, but in a binary that the simulator must find out.
+// handOver is always on, but in a binary that must be found out.
 const handOver = true

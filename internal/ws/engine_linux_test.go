@@ -70,6 +70,36 @@ func (l *locked) String() string {
 	return l.b.String()
 }
 
+// Who leads is not said to wait because of a check or two: a busy machine takes
+// that long for a handler that does not.
+func TestStuckTakesTime(t *testing.T) {
+	p := &poller{srv: &Server{tick: 25 * time.Millisecond}, busy: true}
+	looks := func(until int) (n int) {
+		for n < until && !p.stuck() {
+			n++
+		}
+		return n
+	}
+	p.claimed++
+	if n := looks(100); n != 20 { // the first sees that it began
+		t.Errorf("stuck after %d checks", n)
+	}
+	for range 10 {
+		p.claimed++
+		if n := looks(20); n != 20 {
+			t.Errorf("stuck %d checks after something else", n)
+		}
+	}
+	p.busy = false
+	if n := looks(100); n != 100 {
+		t.Error("stuck with nothing to do")
+	}
+	p.busy, p.srv.tick = true, time.Second
+	if n := looks(100); n != 1 {
+		t.Errorf("stuck after %d of few checks", n)
+	}
+}
+
 // A handler that waits and does not say so is found out: the others are heard
 // again, and the log tells.
 func TestUndeclaredWait(t *testing.T) {

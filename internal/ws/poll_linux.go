@@ -21,6 +21,10 @@ const (
 	// may go on with connections that were passed on; from there on those wait.
 	maxWorkers = 1 << 10
 
+	// blockedAfter is for how long a handler is at one thing that waits, and not
+	// only for its turn on a busy machine.
+	blockedAfter = 500 * time.Millisecond
+
 	readEvents = syscall.EPOLLIN | syscall.EPOLLRDHUP | edge
 	edge       = 1 << 31 // EPOLLET, which the syscall package has as a negative number
 )
@@ -55,7 +59,7 @@ type poller struct {
 	busy    bool   // the leader handles something
 	stays   bool   // it would hand its role on, and too many have
 	claimed uint64 // counts what leaders handled
-	checked uint64 // claimed, as of the last check
+	checked        // what check saw
 	workers int    // that had the role and are not done
 	fronts  []*front
 
@@ -66,6 +70,12 @@ type poller struct {
 	batch  []syscall.EpollEvent // of events: what is not handled
 	more   []*Conn              // had their share, and there is more
 	ready  []*Conn              // more, as of before the last events
+}
+
+// checked is what the last check of a poller saw.
+type checked struct {
+	last  uint64 // its claimed
+	looks int    // for how many checks it has been that, and busy
 }
 
 // lead is the role, as far as a Turn has it.
@@ -237,17 +247,16 @@ func (p *poller) depose() {
 	go p.handle(p.newLead(p.term))
 }
 
-// check takes the role away from a leader that has been at the same thing since
-// the last check: a handler that waits and did not say so. It is a net, and no
-// mechanism: until then nobody is heard.
+// check takes the role away from a leader that has been at the same thing for
+// long: a handler that waits and did not say so. It is a net, and no mechanism:
+// until then nobody is heard.
 func (p *poller) check() {
 	if p == nil {
 		return
 	}
 	p.mu.Lock()
-	stuck := p.busy && p.claimed == p.checked && p.workers < maxWorkers
+	stuck := p.stuck() && p.workers < maxWorkers
 	said := p.stays
-	p.checked = p.claimed
 	if stuck {
 		p.depose()
 	}
@@ -255,6 +264,17 @@ func (p *poller) check() {
 	if stuck && !said {
 		p.srv.opt.Log.Error("ws: a handler waits without having called Blocking, and held up all connections")
 	}
+}
+
+// stuck is asked at each check. Checks are counted, and no time is taken: a
+// machine that is too busy to run the handler, or was stopped, had no more of
+// them than of anything else. Needs mu.
+func (p *poller) stuck() bool {
+	if p.looks++; !p.busy || p.claimed != p.last {
+		p.looks = 0
+	}
+	p.last = p.claimed
+	return p.looks >= max(2, int(blockedAfter/p.srv.tick))
 }
 
 // event handles what the kernel says of a connection. A stale one, meant for the
