@@ -17,6 +17,15 @@ const lowSpace = 512 << 20
 // says something else of it.
 const restless = 10 * time.Second
 
+// openPart is whether anybody is let in. Who asks while the server stops is sent
+// elsewhere; the log says by itself that it does.
+func (s *server) openPart() api.Part {
+	if s.stopping.Load() {
+		return api.Part{Name: "open", Reason: "the server is stopping"}
+	}
+	return api.Part{Name: "open", OK: true}
+}
+
 // parts is what has to work beside the log, for /readyz.
 func (s *server) parts() []func() api.Part {
 	if s.canary == nil {

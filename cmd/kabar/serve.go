@@ -12,6 +12,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -97,6 +98,7 @@ type services struct {
 // entrance is where people come in, and the way out.
 type entrance struct {
 	listeners []net.Listener
+	stopping  atomic.Bool // nobody is let in any more
 	tls       *tls.Config // nil without TLS
 	admission *gateway.Admission
 	canary    *canary.Canary                                                       // nil: it is off
@@ -249,6 +251,7 @@ func (s *server) drain(ctx context.Context) error {
 	why := func(i, n int) (uint16, string) {
 		return ws.CodeGoingAway, fmt.Sprintf("retry-after-ms=%d", s.admission.Return(i, n).Milliseconds())
 	}
+	s.stopping.Store(true)
 	s.lifecycle.Stopping()
 	closing := make(chan error, 1)
 	go func() { closing <- s.http.Shutdown(ctx) }()

@@ -222,7 +222,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
 		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Lifecycle: s.lifecycle, Canary: s.canary, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
-		Parts: s.parts(), Free: s.store.Free,
+		Parts: append(s.parts(), s.openPart), Free: s.store.Free,
 	}).Handle(s.routes.http)
 	console.New(console.Options{
 		Accounts: s.accounts, Edge: edge, Version: version, Demo: s.demo, Publish: s.c.Feed.Publish,

@@ -285,12 +285,14 @@ func (h *Hub) count(s *Session, n int64) {
 }
 
 // Close refuses new sessions, and returns the connections of those that are
-// there, for the caller to close.
+// there, for the caller to close: each client's once, and not what it hears
+// beside its own.
 func (h *Hub) Close() []Conn {
-	all := h.creds.close()
-	conns := make([]Conn, len(all))
-	for i, s := range all {
-		conns[i] = s.Conn
+	var conns []Conn
+	for _, s := range h.creds.close() {
+		if s.Inside != Beside {
+			conns = append(conns, s.Conn)
+		}
 	}
 	return conns
 }

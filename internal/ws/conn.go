@@ -24,7 +24,7 @@ type Conn struct {
 	h   Handler
 	lim *Limits
 
-	pending atomic.Int32  // Acquired and not Released
+	pending atomic.Int32  // Acquired and not Released; a pass is one, too
 	turn    atomic.Uint32 // of a polled connection: whose turn it is to read
 	heard   atomic.Int64  // silent since, in srv's coarse time; 0 while nobody waits for the peer
 	over    atomic.Bool   // nothing more is delivered

@@ -473,6 +473,35 @@ func TestShutdownAnswersFirst(t *testing.T) {
 	}
 }
 
+// What a handler has in hand is answered as well, though it never said that it
+// works: what it replied leaves at the end of its pass.
+func TestShutdownAnswersWhatIsInHand(t *testing.T) {
+	g := newGate(t)
+	s := newSite(t, Options{}, with(&funcs{message: func(tn *Turn, _ *Conn, k Kind, p []byte) {
+		tn.Blocking()
+		g.wait()
+		tn.Reply(k, p)
+	}}, nil))
+	busy, idle := s.open(), s.open()
+	busy.send(fin|opText, "x")
+	eventually(t, "it waits", func() bool { return g.waiting.Load() == 1 })
+	done := make(chan error, 1)
+	go func() {
+		ctx, cancel := context.WithTimeout(context.Background(), generous)
+		defer cancel()
+		done <- s.Shutdown(ctx, nil)
+	}()
+	idle.wantClose(1001) // and so the other one had its turn before
+	_ = idle.Close()
+	g.release()
+	busy.want(fin|opText, "x")
+	busy.wantClose(1001)
+	_ = busy.Close()
+	if err := receive(t, done); err != nil {
+		t.Error(err)
+	}
+}
+
 // Answers that do not come are not waited for to the end: the peer is told.
 func TestShutdownWithoutAnswers(t *testing.T) {
 	begun := make(chan *Conn, 1)

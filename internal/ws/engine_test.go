@@ -310,7 +310,7 @@ func TestReleaseStorm(t *testing.T) {
 			if i := at.Add(1) - 1; string(p) != strconv.Itoa(int(i)) {
 				t.Errorf("%s at %d", p, i)
 			}
-			if n := c.pending.Load(); n >= 6 {
+			if n := c.pending.Load() - 1; n >= 6 { // beside this pass
 				t.Errorf("%d are under way", n)
 			}
 			for range 3 { // one message may be more than one piece of work

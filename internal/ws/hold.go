@@ -19,24 +19,25 @@ func (c *Conn) signal() {
 	}
 }
 
-// settle lets what was replied leave, and tells whether to read on now: not while
+// settle ends a pass: it lets what was replied leave, and tells whether to read on now: not while
 // replies are not taken, as much work is under way as may be, or the peer is
 // ahead of its rate.
 func (c *Conn) settle(t *Turn) bool {
 	t.flush()
+	c.pending.Add(-1)
 	full, most := t.full, t.rest
 	t.full, t.paused, t.rest = false, false, 0
 	switch {
-	case full || c.busy():
-		return c.sock.wait(c, &hold{done: func() bool { return c.over.Load() || (!full || c.low()) && !c.busy() }})
+	case full || c.busy(0):
+		return c.sock.wait(c, &hold{done: func() bool { return c.over.Load() || (!full || c.low()) && !c.busy(0) }})
 	case most > 0:
 		return c.sock.wait(c, &hold{most: most, done: c.over.Load})
 	}
 	return true
 }
 
-// busy tells whether as much work is under way as may be. A server that stops
-// begins nothing new.
-func (c *Conn) busy() bool {
-	return c.srv.quits() || c.lim.Pending > 0 && int(c.pending.Load()) >= c.lim.Pending
+// busy tells whether as much work is under way as may be, beside the pass that
+// asks, which is 1, or none. A server that stops begins nothing new.
+func (c *Conn) busy(pass int) bool {
+	return c.srv.quits() || c.lim.Pending > 0 && int(c.pending.Load())-pass >= c.lim.Pending
 }

@@ -107,6 +107,7 @@ func (c *Conn) mute() {
 // of it is kept, and the connection may be somebody else's already.
 func (c *Conn) consume(t *Turn, b []byte) bool {
 	for {
+		c.pending.Add(1) // before it asks: a server that stops waits for what it does not stop
 		if !c.srv.quits() {
 			b = c.feed(t, b)
 		}
@@ -339,7 +340,7 @@ func (c *Conn) whole(t *Turn, h *header, payload []byte) {
 func (c *Conn) deliver(t *Turn, k Kind, p []byte) {
 	c.srv.count.messagesIn.Add(1)
 	c.onMessage(t, k, p)
-	t.paused = t.full || c.busy()
+	t.paused = t.full || c.busy(1)
 }
 
 // pong answers a ping with the replies. Where too much waits already, only the

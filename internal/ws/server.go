@@ -353,8 +353,9 @@ const (
 	answersLook   = 5 * time.Millisecond
 )
 
-// dismiss closes connections. One with work under way for it (Acquire) is closed
-// when that is done: who was told no answer would have to ask again.
+// dismiss closes connections. One with work under way for it (a pass, or what
+// was Acquired) is closed when that is done: who was told no answer would have to
+// ask again.
 func (s *Server) dismiss(ctx context.Context, conns []*Conn, why func(i, n int) (code uint16, reason string)) {
 	within := answersWithin
 	if end, ok := ctx.Deadline(); ok {

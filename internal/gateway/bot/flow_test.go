@@ -19,6 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/process"
+	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // patience is how long anything may take here. It is no measure of speed.
@@ -182,6 +183,27 @@ func TestAStuckFrameHoldsUpItsOwnConnection(t *testing.T) {
 		}
 		seen++
 	}
+}
+
+// TestAStuckFrameIsAnsweredBeforeTheEnd has a server stop while a frame runs:
+// what a connection hears beside is no connection of its own to be closed.
+func TestAStuckFrameIsAnsweredBeforeTheEnd(t *testing.T) {
+	g := &gate{open: make(chan struct{})}
+	s := started(t, &rig{caller: g}, "stuck")
+	c := dial(t, s, "/stuck")
+	c.say(`{"message":"wait"}`)
+	for end := time.Now().Add(patience); g.calls.Load() < 1; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("nothing is stuck")
+		}
+	}
+	for _, left := range s.Hub.Close() {
+		if _, socket := left.(*ws.Conn); !socket {
+			left.Close(ws.CodeGoingAway, "retry-after-ms=0")
+		}
+	}
+	close(g.open)
+	c.hears("wait", false)
 }
 
 func TestAnswersKeepTheOrderOfTheirFrames(t *testing.T) {
