@@ -1,37 +1,24 @@
 package main
 
 import (
-	"context"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/alecthomas/kong"
 	"github.com/coder/websocket"
 
-	"github.com/kabar-io/kabar/internal/config"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // TestEveryDoorIsGuarded: limit.connects holds at every path where a WebSocket
 // can be opened, and what a gateway says is in its own words.
 func TestEveryDoorIsGuarded(t *testing.T) {
-	var c cli
-	_, err := config.Load(&c, config.Input{Args: []string{
-		"serve", "--listen", "127.0.0.1:0", "--data", t.TempDir(), "--log-level", "error", "--limit-connects", "1/h",
-	}, Stdout: io.Discard, Stderr: io.Discard}, kong.Name("kabar"), kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(io.Discard, (*io.Writer)(nil)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := open(t.Context(), &c.Serve.Config, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := opened(t, "--limit-connects", "1/h")
 	defer s.close()
 	paths := []string{"/", "/socket", "/ws/connect", "/ws/events", "/websocket", "/an/endpoint"}
-	if len(s.routes.sockets) != len(paths)-1 {
+	own := s.canary.Paths() // those of the server's own sessions, who have a secret
+	if len(own) == 0 || len(s.routes.sockets) != len(paths)-1+len(own) {
 		t.Fatalf("there are paths that this test does not know: %v", s.routes.sockets)
 	}
 	ask := func(path string) *ws.Refusal {
@@ -45,6 +32,11 @@ func TestEveryDoorIsGuarded(t *testing.T) {
 			t.Fatalf("%s is open", path)
 		}
 		return refusal
+	}
+	for _, path := range own {
+		if f := ask(path); f.Status != http.StatusNotFound {
+			t.Errorf("%s: %+v", path, f)
+		}
 	}
 	for range 3 { // what is refused there uses nothing of it
 		if f := ask("/ws/connect"); f.Status != http.StatusBadRequest {

@@ -19,10 +19,10 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 )
 
-// withCanary is a server in this process, until the test's end.
-func withCanary(t *testing.T, flags ...string) *server {
+// opened is a server in this process that does not run yet.
+func opened(t *testing.T, flags ...string) *server {
 	t.Helper()
-	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--log-level", "error", "--metrics-public"}, flags...)
+	args := append([]string{"serve", "--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "data"), "--log-level", "error"}, flags...)
 	var c cli
 	_, err := config.Load(&c, config.Input{Args: args, Stdout: io.Discard, Stderr: io.Discard},
 		kong.Name("kabar"), kong.BindTo(t.Context(), (*context.Context)(nil)), kong.BindTo(io.Discard, (*io.Writer)(nil)))
@@ -33,6 +33,13 @@ func withCanary(t *testing.T, flags ...string) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return s
+}
+
+// withCanary is one that runs until the test's end.
+func withCanary(t *testing.T, flags ...string) *server {
+	t.Helper()
+	s := opened(t, append([]string{"--metrics-public"}, flags...)...)
 	stop, done := start(context.Background(), s.run)
 	t.Cleanup(func() {
 		http.DefaultClient.CloseIdleConnections()

@@ -88,39 +88,29 @@ func (s *Service) edits(ctx context.Context, at journal.Entry, said *journal.Mes
 // replace puts another text into a message and its edits: who was away hears
 // them with what is there now, and what was there before is nowhere.
 func (w wordings) replace(tx *journal.Tx, id, text, reply string) error {
-	said, err := tx.Find(id)
+	err := rewrite(tx, id, func(d *MessageSent) { d.Text, d.Reply = text, reply })
+	for _, id := range w.edits {
+		if err == nil {
+			err = rewrite(tx, id, func(d *MessageEdited) { d.Text, d.Reply = text, reply })
+		}
+	}
+	return err
+}
+
+// rewrite changes what a message says.
+func rewrite[D any](tx *journal.Tx, id string, change func(*D)) error {
+	m, err := tx.Find(id)
 	if err != nil {
 		return err
 	}
-	now := *said
-	var d MessageSent
-	if err := json.Unmarshal(said.Data, &d); err != nil {
+	var d D
+	if err := json.Unmarshal(m.Data, &d); err != nil {
 		return err
 	}
-	d.Text, d.Reply = text, reply
+	change(&d)
+	now := *m
 	if now.Data, err = json.Marshal(d); err != nil {
 		return err
 	}
-	if err := tx.Rewrite(&now); err != nil {
-		return err
-	}
-	for _, id := range w.edits {
-		edit, err := tx.Find(id)
-		if err != nil {
-			return err
-		}
-		now := *edit
-		var d MessageEdited
-		if err := json.Unmarshal(edit.Data, &d); err != nil {
-			return err
-		}
-		d.Text, d.Reply = text, reply
-		if now.Data, err = json.Marshal(d); err != nil {
-			return err
-		}
-		if err := tx.Rewrite(&now); err != nil {
-			return err
-		}
-	}
-	return nil
+	return tx.Rewrite(&now)
 }
