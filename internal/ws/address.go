@@ -25,6 +25,10 @@ func (a address) String() string {
 	return netip.AddrPortFrom(netip.AddrFrom16(a.ip).Unmap(), a.port).String()
 }
 
+func (a address) tcp() *net.TCPAddr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom16(a.ip).Unmap(), a.port))
+}
+
 // network is what a limit for one address counts as one: with IPv6 everybody has
 // a network of 64 bits for themselves.
 func (a address) network() [16]byte {

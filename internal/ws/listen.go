@@ -110,7 +110,11 @@ func (s *Server) admit(f *front, nc net.Conn) {
 type handed struct {
 	net.Conn
 	early []byte
+	from  net.Addr // whose it is; Conn does not know where the peer has gone meanwhile
 }
+
+// RemoteAddr is the peer's address, and never nil.
+func (h *handed) RemoteAddr() net.Addr { return h.from }
 
 func (h *handed) Read(p []byte) (int, error) {
 	if len(h.early) == 0 {

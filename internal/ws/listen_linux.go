@@ -160,7 +160,7 @@ func (p *poller) handOver(c *Conn, head []byte) {
 	if err != nil {
 		p.srv.opt.Log.Warn("ws: a connection cannot be handed on", "error", err)
 	} else {
-		c.front.other(&handed{Conn: nc, early: head})
+		c.front.other(&handed{Conn: nc, early: head, from: c.addr.tcp()})
 	}
 	p.srv.gone()
 }

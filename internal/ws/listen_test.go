@@ -491,6 +491,35 @@ func TestListenEnds(t *testing.T) {
 	}
 }
 
+// A peer that has reset its connection before it is accepted is still somebody: a
+// server that asked the kernel only then would learn of no address.
+func TestHandedAfterAReset(t *testing.T) {
+	ln := listenOn(t, "tcp", "127.0.0.1:0")
+	nc, err := net.Dial("tcp", ln.Addr().String()) //nolint:noctx // it is there
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.Write([]byte("GET / HTTP/1.1\r\nHost: x\r\n\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(nc.(*net.TCPConn).SetLinger(0), nc.Close()); err != nil {
+		t.Fatal(err)
+	}
+	from := make(chan net.Addr, 1)
+	newSiteBeside(t, ln, Options{}, with(&funcs{}, nil), func(_ *site, other net.Conn) {
+		from <- other.RemoteAddr()
+		_ = other.Close()
+	})
+	select {
+	case got := <-from:
+		if got == nil || got.String() != nc.LocalAddr().String() {
+			t.Errorf("it comes from %v, not %v", got, nc.LocalAddr())
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("it never came")
+	}
+}
+
 // handed gives back what was read, in pieces if need be.
 func TestHanded(t *testing.T) {
 	a, b := net.Pipe()

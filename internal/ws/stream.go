@@ -21,8 +21,8 @@ type stream struct {
 }
 
 func newStream(nc net.Conn, address string) *stream {
-	if address == "" {
-		address = nc.RemoteAddr().String()
+	if from := nc.RemoteAddr(); address == "" && from != nil {
+		address = from.String()
 	}
 	return &stream{nc: nc, raw: rawConn(nc), address: address}
 }
@@ -109,7 +109,7 @@ func (s *stream) greet(c *Conn, src *source) bool {
 			c.mu.Lock()
 			c.flags |= isDead // and so none of our time limits holds for it
 			c.mu.Unlock()
-			c.front.other(&handed{Conn: s.nc, early: head})
+			c.front.other(&handed{Conn: s.nc, early: head, from: s.nc.RemoteAddr()})
 			return false
 		}
 	}
