@@ -24,7 +24,7 @@ var (
 )
 
 // httpless do not know HTTP, nor what they import of ours.
-var httpless = with(core, "internal/ws", "internal/sign", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention")
+var httpless = with(core, "internal/ws", "internal/sign", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal")
 
 // mayImport is the whole of who may import whom among our own packages: edges
 // import the core, the core imports no edge, edges do not import each other.
@@ -47,13 +47,14 @@ var mayImport = map[string][]string{
 	// It deletes from the journal, and knows of what is said only its topic.
 	"internal/retention": {"internal/journal"},
 	"internal/lifecycle": {"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status"},
+	"internal/personal":  {"internal/account", "internal/chat", "internal/journal", "internal/status"},
 	"internal/webhook":   {"internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign"},
 	"internal/process": {
 		"internal/account", "internal/chat", "internal/instance", "internal/hub", "internal/journal", "internal/status", "internal/sign", "internal/likeness",
 	},
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
-	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/store/faultdisk"),
+	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal", "internal/store/faultdisk"),
 	"internal/gateway":        with(core, "internal/status", "internal/ws", "internal/lifecycle"),
 	"internal/gateway/direct": with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/feed":   with(core, "internal/status", "internal/ws", "internal/gateway"),
@@ -71,7 +72,7 @@ var mayImport = map[string][]string{
 	"internal/store/faultdisk":    {},
 	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
 
-	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention", "internal/canary"),
+	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention", "internal/personal", "internal/canary"),
 	"internal/config": {"internal/likeness"},
 	"internal/backup": {"internal/store"},
 
@@ -88,7 +89,7 @@ var mayImport = map[string][]string{
 	// Programs.
 	"cmd/kabar": with(slices.Concat(core, gateways), "internal/status", "internal/ws", "internal/gateway", "internal/store",
 		"internal/api", "internal/config", "internal/backup", "internal/process", "internal/webhook", "internal/outbound", "internal/mail", "internal/console", "internal/sign",
-		"internal/load", "internal/likeness", "internal/lifecycle", "internal/retention", "internal/canary"),
+		"internal/load", "internal/likeness", "internal/lifecycle", "internal/retention", "internal/personal", "internal/canary"),
 	"cmd/kabar-checker": {"internal/checker"},
 	"cmd/wsecho":        {"internal/ws"},
 }

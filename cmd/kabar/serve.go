@@ -28,6 +28,7 @@ import (
 	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/outbound"
+	"github.com/kabar-io/kabar/internal/personal"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/retention"
 	"github.com/kabar-io/kabar/internal/store"
@@ -93,6 +94,7 @@ type services struct {
 	webhooks  *webhook.Service
 	lifecycle *lifecycle.Service
 	keeper    *retention.Service
+	personal  *personal.Service
 }
 
 // entrance is where people come in, and the way out.
@@ -232,7 +234,7 @@ func (s *server) serve(l net.Listener) error {
 // work is what goes on beside the connections: telling friends who is here,
 // processes that events trigger, webhooks, lifecycle events.
 func (s *server) work(ctx context.Context) error {
-	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run, s.watch, s.keeper.Run}
+	parts := []func(context.Context) error{s.chats.Run, s.processes.Run, s.webhooks.Run, s.lifecycle.Run, s.watch, s.keeper.Run, s.personal.Run}
 	errs := make([]error, len(parts))
 	var wg sync.WaitGroup
 	for i, run := range parts {

@@ -24,6 +24,7 @@ import (
 	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
 	"github.com/kabar-io/kabar/internal/outbound"
+	"github.com/kabar-io/kabar/internal/personal"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/sign"
 	"github.com/kabar-io/kabar/internal/webhook"
@@ -70,6 +71,12 @@ func (s *server) core(key []byte) (err error) {
 		return err
 	}
 	s.retain()
+	s.personal, err = personal.New(personal.Options{
+		Journal: s.journal, Store: s.store.Erasures(), Accounts: s.accounts, Chats: s.chats, Soon: s.keeper.Soon, Log: s.log,
+	})
+	if err != nil {
+		return err
+	}
 	return s.callers(key)
 }
 
@@ -220,7 +227,7 @@ func (s *server) pages(edge *gateway.Edge, refused map[string]func() int64) {
 	}
 	api.New(api.Options{
 		Edge: edge, Journal: s.journal, Hub: s.hub, Sockets: s.sockets, Accounts: s.accounts, Chats: s.chats,
-		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Lifecycle: s.lifecycle, Canary: s.canary, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
+		Instances: s.instances, Processes: s.processes, Webhooks: s.webhooks, Retention: s.keeper, Personal: s.personal, Lifecycle: s.lifecycle, Canary: s.canary, Mail: mails, Admin: gateway.NewAdmin(s.adminKey),
 		MetricsPublic: s.c.Metrics.Public, Version: version, Refused: refused,
 		Parts: append(s.parts(), s.openPart), Free: s.store.Free,
 	}).Handle(s.routes.http)

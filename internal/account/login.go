@@ -190,7 +190,7 @@ func (s *Service) Touch(l Login) Login {
 // LoginEnded is what a "login.ended" message says.
 type LoginEnded struct {
 	Login  uint64 `json:"login"`
-	Reason string `json:"reason"` // "logout", "suspended", "withdrawn"
+	Reason string `json:"reason"` // "logout", "suspended", "withdrawn", "erased"
 }
 
 // KindLoginEnded is the kind of the message that ends a login's sessions.
@@ -267,6 +267,9 @@ func (s *Service) setSuspended(ctx context.Context, user uint64, to bool) error 
 		u, err := found(t.User(background, user))
 		if err != nil || u.Suspended == to {
 			return nil, err
+		}
+		if u.Erased {
+			return nil, ErrErased
 		}
 		u.Suspended = to
 		if err := t.SetUser(background, u); err != nil || !to {

@@ -69,6 +69,8 @@ type Tx interface {
 	SetMailCode(ctx context.Context, key string, c MailCode) error
 	AddToGroup(ctx context.Context, key, name string, user uint64) error
 	RemoveFromGroup(ctx context.Context, key string, user uint64) error
+	RemoveFromGroups(ctx context.Context, user uint64) error
+	DropMailCode(ctx context.Context, key string) error
 	// Sweep removes logins that expired before, at most limit; mailed codes a
 	// day later, so that who comes late is told so.
 	Sweep(ctx context.Context, before time.Time, limit int) error

@@ -26,6 +26,7 @@ type User struct {
 	Suspended bool
 	Proven    bool  // a code mailed to the address came back
 	Badges    []int // at most 32, as the administrator gave them
+	Erased    bool  // nobody's any more: what is left is a number (see Erase)
 }
 
 // Profile is what a message says of its sender, as it was.

@@ -14,6 +14,7 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/personal"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/retention"
 	"github.com/kabar-io/kabar/internal/status"
@@ -33,6 +34,7 @@ type Options struct {
 	Processes *process.Service      // nil: there are none
 	Webhooks  *webhook.Service      // nil: there are none
 	Retention *retention.Service    // nil: nothing is swept
+	Personal  *personal.Service     // nil: nobody is erased or exported
 	Lifecycle *lifecycle.Service    // nil: nothing is said of who comes and goes
 	Canary    *canary.Canary        // nil: there is none
 	Mail      func() []mail.Message // what would have been mailed; nil: mail leaves the server, or there is none

@@ -26,6 +26,7 @@ type user struct {
 	Created   string `json:"created"`
 	Suspended bool   `json:"suspended"`
 	Badges    []int  `json:"badges"`
+	Erased    bool   `json:"erased,omitempty"`
 
 	// Where one account is asked for.
 	Groups []string `json:"groups,omitempty"`
@@ -36,7 +37,7 @@ type user struct {
 func showUser(u account.User) user {
 	v := user{
 		ID: u.ID, Handle: u.Handle, Name: u.Display, Email: u.Email, About: u.About,
-		Created: u.Created.UTC().Format(timeFormat), Suspended: u.Suspended, Badges: u.Badges,
+		Created: u.Created.UTC().Format(timeFormat), Suspended: u.Suspended, Badges: u.Badges, Erased: u.Erased,
 	}
 	if v.Badges == nil {
 		v.Badges = []int{}

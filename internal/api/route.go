@@ -107,7 +107,10 @@ func (a *API) people() []route {
 	}
 	badges := user("PUT", "/badges", "Set what stands beside their name: at most 32 numbers", a.setBadges)
 	badges.body, badges.media = "Badges", asJSON
+	erase := user("DELETE", "", "Erase a person for ever: the account is closed at once, then all that they said and were called is taken out of what is kept. Asking again says how far it is", a.erase)
+	erase.code, erase.answer = http.StatusAccepted, "Erasure"
 	return []route{
+		erase,
 		{
 			method: "GET", path: "/v1/users", handle: a.users, who: administrator, tag: "people", summary: "Accounts, by id",
 			query: append([]parameter{{"q", "Text", "the beginning of a handle, or a part of a display name"}}, pages...),

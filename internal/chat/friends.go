@@ -57,7 +57,7 @@ func profile(t Tx, id uint64) (account.Profile, error) {
 
 func user(t Tx, id uint64) (account.User, error) {
 	u, ok, err := t.User(background, id)
-	if err == nil && !ok {
+	if err == nil && (!ok || u.Erased) {
 		err = account.ErrUserNotFound
 	}
 	return u, err

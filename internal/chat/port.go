@@ -86,6 +86,13 @@ type CommentRow struct {
 	Author  Neighbour
 }
 
+// OwnComment is a comment, by who wrote it; Serial orders comments by age.
+type OwnComment struct {
+	Serial, PostSerial uint64
+	Post               string // its id
+	Comment            Comment
+}
+
 // Reader is what can be read, from a snapshot or inside a change. In what
 // takes a pair, a < b.
 type Reader interface {
@@ -127,6 +134,13 @@ type Reader interface {
 	Post(ctx context.Context, me uint64, id string) (p PostRow, ok bool, err error)
 	Comments(ctx context.Context, me, post uint64, limit int) ([]CommentRow, error) // newest first
 	Comment(ctx context.Context, post uint64, id string) (author uint64, ok bool, err error)
+
+	// What somebody has, for taking it along and for taking it away: each after
+	// the last one, in an order of its own.
+	Relations(ctx context.Context, user, after uint64, limit int) ([]Relation, error) // by the other's id
+	Standings(ctx context.Context, user uint64, limit int) ([]Relation, error)        // those with a flag
+	PostsBy(ctx context.Context, user, after uint64, limit int) ([]PostRow, error)
+	CommentsBy(ctx context.Context, user, after uint64, limit int) ([]OwnComment, error)
 }
 
 // Tx reads and writes inside a change.
@@ -155,6 +169,12 @@ type Tx interface {
 	Unlike(ctx context.Context, post, user uint64) (bool, error)
 	AddComment(ctx context.Context, post uint64, id string, user uint64, text string, at time.Time) error
 	DropComment(ctx context.Context, post uint64, id string) error
+
+	// Likes of somebody's, and then what rooms know of them besides what was
+	// said: at most limit rows, and how many there were.
+	Unliked(ctx context.Context, user uint64, limit int) (int, error)
+	DropMarks(ctx context.Context, user uint64, limit int) (int, error)
+	DropSeen(ctx context.Context, user uint64) error
 }
 
 // Store is where chats stand.

@@ -84,6 +84,7 @@ type Tx struct {
 
 	floors    []Entry    // see Raise
 	rewritten []*Message // see Rewrite
+	disowned  []Key      // see Disown
 }
 
 // Batch is the store's own side of the transaction; each core package finds

@@ -27,7 +27,8 @@ type group struct {
 	keys     map[Key]*Pending // the same
 	known    map[Key]Ref      // what the store knows of the group's keys
 	amended  Amended
-	settle   bool // the index is to be stored, however little it is (see Sweep)
+	disowned []Key // see Tx.Disown
+	settle   bool  // the index is to be stored, however little it is (see Sweep)
 
 	pos               uint64
 	now               time.Time
@@ -54,7 +55,7 @@ func (g *group) begin(ops []*Pending) {
 	clear(g.fresh)
 	clear(g.keys)
 	clear(g.known)
-	g.amended, g.settle = Amended{}, false
+	g.amended, g.disowned, g.settle = Amended{}, nil, false
 	g.pos, g.now, g.refused, g.repeated = g.j.pos, g.j.lastTime, 0, 0
 }
 
@@ -138,6 +139,7 @@ func (g *group) one(o *Pending) error {
 	}
 	g.amended.Floors = append(g.amended.Floors, g.tx.floors...)
 	g.amended.Messages = append(g.amended.Messages, g.tx.rewritten...)
+	g.disowned = append(g.disowned, g.tx.disowned...)
 	for i, m := range ms {
 		if m.ID != "" { // the change returned it twice
 			again := *m
@@ -268,6 +270,7 @@ func (g *group) derive() (*Derived, error) {
 		return nil, nil
 	}
 	d := j.index.derived(j.pos)
+	d.Refs = slices.DeleteFunc(d.Refs, func(r Ref) bool { return slices.Contains(g.disowned, r.Key) })
 	if err := g.batch.Derive(d); err != nil {
 		return nil, err
 	}
@@ -291,6 +294,9 @@ func (g *group) index() {
 	x.entries += next
 	for _, r := range g.refs {
 		x.refs[r.Key] = r
+	}
+	for _, k := range g.disowned {
+		delete(x.refs, k)
 	}
 	x.raise(g.amended.Floors)
 }

@@ -87,6 +87,7 @@ type Batch interface {
 	Derive(d Derived) error
 	Raise(topic string, floor uint64) error // never back
 	Replace(row Row) error
+	Forget(key Key) error                  // what is remembered of it
 	Drop(positions []uint64) error         // deletes rows
 	Swept(topic string, upTo uint64) error // rows below upTo have gone, as far as they may: the index that finds them alone can go
 	Probe() error                          // writes something that nobody reads: can anything be written?

@@ -133,6 +133,21 @@ func (s *slice) take(ctx context.Context, d *Due) error {
 	return nil
 }
 
+// Walk returns the messages of the rows after pos in the order in which they
+// were written, of at most limit rows: last is the last of these, pos where there
+// are no more. One that is damaged is left out.
+func (j *Journal) Walk(ctx context.Context, pos uint64, limit int) (ms []*Message, last uint64, err error) {
+	rows, err := j.o.Store.Rows(ctx, pos, limit)
+	last = pos
+	for _, row := range rows {
+		if r, err := decode(row); err == nil {
+			ms = append(ms, &r.Message)
+		}
+		last = row.Pos
+	}
+	return ms, last, err
+}
+
 // kept says whether a topic still reads one of the entries. A row that is in
 // none, or damaged, stays.
 func (s *slice) kept(ctx context.Context, entries []Entry) (bool, error) {
@@ -159,7 +174,13 @@ func (s *slice) kept(ctx context.Context, entries []Entry) (bool, error) {
 // message's: what it said before is nowhere any more, and its id, its time and
 // its numbers stay. One that is nobody's any more loses its key, too. It is
 // ErrNoMessage where the row is gone.
-func (tx *Tx) Rewrite(m *Message) error {
+func (tx *Tx) Rewrite(m *Message) error { return tx.rewrite(m, m.From == 0) }
+
+// Disown is Rewrite, of one that loses its key though it stays somebody's: who
+// said it is gone, and never hands it over again. The key is forgotten.
+func (tx *Tx) Disown(m *Message) error { return tx.rewrite(m, true) }
+
+func (tx *Tx) rewrite(m *Message, disown bool) error {
 	pos, salt, ok := parseID(m.ID)
 	if !ok {
 		return ErrNoMessage
@@ -180,7 +201,11 @@ func (tx *Tx) Rewrite(m *Message) error {
 	}
 	now := r.Message
 	now.From, now.Kind, now.Data = m.From, m.Kind, m.Data
-	if now.From == 0 {
+	if disown && r.key != (Key{}) {
+		if err := tx.batch.Forget(r.key); err != nil {
+			return err
+		}
+		tx.disowned = append(tx.disowned, r.key)
 		r.key, r.of = Key{}, 0
 	}
 	tx.rewritten = append(tx.rewritten, &now)

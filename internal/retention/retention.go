@@ -69,6 +69,7 @@ func (s *Service) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 		case <-s.asked:
+			s.dirty = true
 		case <-wait.C:
 		}
 		wait.Stop()
@@ -76,7 +77,8 @@ func (s *Service) Run(ctx context.Context) error {
 	return nil
 }
 
-// Soon asks for a pass now: something is to go that somebody waits for.
+// Soon asks for a pass now: something has gone, or is to, and somebody waits
+// until it is nowhere.
 func (s *Service) Soon() {
 	select {
 	case s.asked <- struct{}{}:

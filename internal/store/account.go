@@ -20,7 +20,7 @@ func (s *Store) Accounts() account.Store { return accountStore{accounts{s.querie
 
 func (accountStore) In(tx *journal.Tx) account.Tx { return accounts{In(tx).queries} }
 
-const userColumns = "u.id, u.handle, u.display, u.email, u.password, u.about, u.avatar, u.created, u.suspended, u.proven, u.badges"
+const userColumns = "u.id, u.handle, u.display, u.email, u.password, u.about, u.avatar, u.created, u.suspended, u.proven, u.badges, u.erased"
 
 // userRow is where a row of userColumns goes; user is the user it was.
 type userRow struct {
@@ -30,7 +30,7 @@ type userRow struct {
 
 func (r *userRow) dest() []any {
 	u := &r.u
-	return []any{&u.ID, &u.Handle, &u.Display, &u.Email, &u.Password, &u.About, &u.Avatar, &r.created, &u.Suspended, &u.Proven, (*badges)(&u.Badges)}
+	return []any{&u.ID, &u.Handle, &u.Display, &u.Email, &u.Password, &u.About, &u.Avatar, &r.created, &u.Suspended, &u.Proven, (*badges)(&u.Badges), &u.Erased}
 }
 
 func (r *userRow) user() account.User {
@@ -179,8 +179,8 @@ func (q accounts) SetUser(ctx context.Context, u account.User) error {
 		return err
 	}
 	_, err = q.exec(ctx, `UPDATE users SET handle = ?, handle_key = ?, display = ?, name_key = ?, email = ?, email_key = ?,
-		password = ?, about = ?, avatar = ?, suspended = ?, proven = ?, badges = ? WHERE id = ?`,
-		u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, asInt(u.Suspended), asInt(u.Proven), badges, u.ID)
+		password = ?, about = ?, avatar = ?, suspended = ?, proven = ?, badges = ?, erased = ? WHERE id = ?`,
+		u.Handle, handle, u.Display, name, u.Email, orNull(email), string(u.Password), u.About, u.Avatar, asInt(u.Suspended), asInt(u.Proven), badges, asInt(u.Erased), u.ID)
 	if err == nil {
 		q.tx.senders.forgetPerson(u.ID)
 	}

@@ -68,6 +68,11 @@ func (q accounts) SetMailCode(ctx context.Context, key string, c account.MailCod
 	return err
 }
 
+func (q accounts) DropMailCode(ctx context.Context, key string) error {
+	_, err := q.exec(ctx, "DELETE FROM mail_codes WHERE email_key = ?", key)
+	return err
+}
+
 // mailCodeKept is how long a mailed code is remembered: who comes late with it
 // is told so, and a day's codes are counted.
 const mailCodeKept = 24 * time.Hour

@@ -85,3 +85,8 @@ func (q accounts) RemoveFromGroup(ctx context.Context, key string, user uint64) 
 	_, err := q.exec(ctx, "DELETE FROM account_groups WHERE group_key = ? AND user_id = ?", key, user)
 	return err
 }
+
+func (q accounts) RemoveFromGroups(ctx context.Context, user uint64) error {
+	_, err := q.exec(ctx, "DELETE FROM account_groups WHERE user_id = ?", user)
+	return err
+}

@@ -233,6 +233,12 @@ func (t *Tx) Replace(row journal.Row) error {
 	return err
 }
 
+// Forget deletes what is remembered of a key.
+func (t *Tx) Forget(k journal.Key) error {
+	_, err := t.exec(background, "DELETE FROM journal_refs WHERE scope = ? AND ref = ?", k.Scope, k.Ref)
+	return err
+}
+
 var dropRows = newBatches("DELETE FROM journal WHERE pos IN (", "?", ")")
 
 // Drop deletes rows.

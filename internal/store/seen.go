@@ -29,7 +29,7 @@ func (q chats) LastSeen(ctx context.Context, user uint64) (time.Time, error) {
 }
 
 func (q chats) SetSeen(ctx context.Context, user uint64, at time.Time) error {
-	_, err := q.exec(ctx, `INSERT INTO seen (user_id, at, inbox) SELECT id, ?, 0 FROM users WHERE id = ?
+	_, err := q.exec(ctx, `INSERT INTO seen (user_id, at, inbox) SELECT id, ?, 0 FROM users WHERE id = ? AND erased = 0
 		ON CONFLICT (user_id) DO UPDATE SET at = max(at, excluded.at)`, at.UnixMilli(), user)
 	return err
 }
