@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 
@@ -134,5 +135,33 @@ func TestFloorsAreWatched(t *testing.T) {
 	defer mu.Unlock()
 	if got := fmt.Sprint(heard); got != "[said 1 floors [{a 2}] said 1 said 1]" {
 		t.Error(got)
+	}
+}
+
+// TestASliceIsShort however long the rows are that it deletes, and however many
+// of one topic.
+func TestASliceIsShort(t *testing.T) {
+	j := start(t, t.TempDir(), nil, nil)
+	long := strings.Repeat("x", 60<<10)
+	for range 100 {
+		must(t, j.Do(say(long, "a")))
+	}
+	must(t, j.Do(raise("a", 101)))
+	for last := uint64(0); ; {
+		more, err := j.Sweep(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		swept := j.Stats().Swept
+		if !more {
+			if swept != 100 {
+				t.Errorf("%d rows are gone", swept)
+			}
+			return
+		}
+		if n := swept - last; n == 0 || n > 20 { // 1.2 MB
+			t.Fatalf("a slice deletes %d rows of 60 kB", n)
+		}
+		last = swept
 	}
 }

@@ -61,14 +61,20 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	s := slice{j: j, floors: map[string]uint64{}}
+	for _, d := range due { // what memory says of them may be a moment older
+		s.floors[d.Topic] = d.Floor
+	}
 	for i := range due {
-		if s.rows >= sweepRows || s.bytes >= sweepBytes {
+		if s.full() {
 			due = due[:i]
 			break
 		}
 		if err := s.take(ctx, &due[i]); err != nil {
 			return false, err
 		}
+	}
+	if s.rows == 0 { // of what was committed a moment ago memory does not know yet
+		return false, nil
 	}
 	_, err = j.Do(ChangeFunc(func(tx *Tx) ([]*Message, error) {
 		// What is behind the mark is needed at a start, to make the index again.
@@ -104,32 +110,37 @@ type slice struct {
 	bytes  int
 }
 
+// sweepPart is how many rows of a topic are looked at together: each may be
+// long, and all of them are in memory.
+const sweepPart = 16
+
+func (s *slice) full() bool { return s.rows >= sweepRows || s.bytes >= sweepBytes }
+
 // take looks at what is due in a topic, and moves d.Swept as far as it did.
 func (s *slice) take(ctx context.Context, d *Due) error {
-	limit := min(uint64(sweepRows-s.rows), d.Floor-d.Swept)
-	positions, err := s.j.positions(ctx, d.Topic, d.Swept, int(limit))
-	if err != nil {
-		return err
-	}
-	rows, err := s.j.o.Store.RowsAt(ctx, positions)
-	if err != nil {
-		return err
-	}
-	for _, r := range stored(rows) {
-		kept, err := s.kept(ctx, r.Entries)
+	for d.Swept < d.Floor && !s.full() {
+		positions, err := s.j.positions(ctx, d.Topic, d.Swept, int(min(sweepPart, d.Floor-d.Swept)))
+		if err != nil || len(positions) == 0 {
+			return err
+		}
+		rows, err := s.j.o.Store.RowsAt(ctx, positions)
 		if err != nil {
 			return err
 		}
-		if !kept {
-			s.gone = append(s.gone, r.Pos)
-			s.bytes += r.Size
+		for _, r := range stored(rows) {
+			kept, err := s.kept(ctx, r.Entries)
+			if err != nil {
+				return err
+			}
+			if !kept {
+				s.gone = append(s.gone, r.Pos)
+				s.bytes += r.Size
+			}
 		}
+		s.rows += len(positions)
+		s.last = max(s.last, positions[len(positions)-1])
+		d.Swept += uint64(len(positions))
 	}
-	s.rows += len(positions)
-	if n := len(positions); n > 0 {
-		s.last = max(s.last, positions[n-1])
-	}
-	d.Swept += limit
 	return nil
 }
 

@@ -97,7 +97,7 @@ func (j *Journal) rest() {
 	}
 }
 
-// probe makes the smallest durable write there is.
+// probe makes the smallest durable write there is (see verify).
 func (j *Journal) probe() (err error) {
 	batch, err := j.o.Store.Begin(context.Background())
 	if err != nil {
@@ -111,15 +111,13 @@ func (j *Journal) probe() (err error) {
 	if err := j.verify(batch); err != nil {
 		return err
 	}
-	if err := batch.Probe(); err != nil {
-		return err
-	}
 	return batch.Commit()
 }
 
 // verify compares, in the first batch after one that failed, what the store
 // holds with what was acknowledged: where it holds more, numbers would be given
-// twice.
+// twice. It also writes something: a group that has nothing to write would be
+// committed by any disk.
 func (j *Journal) verify(batch Batch) error {
 	if j.trouble.err == nil {
 		return nil
@@ -134,7 +132,7 @@ func (j *Journal) verify(batch Batch) error {
 	if len(rows) > 0 {
 		return fmt.Errorf("%w: row %d is there, and %d was the last one", errAhead, rows[0].Pos, j.pos)
 	}
-	return nil
+	return batch.Probe()
 }
 
 // refusal is what whoever made a change of a failed group is told.

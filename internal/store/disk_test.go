@@ -238,6 +238,20 @@ func TestItRecoversByItself(t *testing.T) {
 	}
 }
 
+// TestNothingToWrite: a change that writes nothing is no sign that the disk
+// takes something again.
+func TestNothingToWrite(t *testing.T) {
+	r := onDisk(t, t.TempDir())
+	r.disk.Fail(faultdisk.Fault{Ops: faultdisk.Write, Error: faultdisk.Full})
+	if err := r.say(t, "x"); err == nil {
+		t.Fatal("nothing failed")
+	}
+	nothing := journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) { return nil, nil })
+	if _, err := r.Do(nothing).Wait(t.Context()); err == nil || r.Health() == nil {
+		t.Errorf("it says that it is well (%v, %v)", err, r.Health())
+	}
+}
+
 // TestADiskThatFailsNowAndThen does not fill the log.
 func TestADiskThatFailsNowAndThen(t *testing.T) {
 	r := onDisk(t, t.TempDir())
