@@ -2,6 +2,8 @@ package journal
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -60,7 +62,7 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 	if err != nil || len(due) == 0 {
 		return false, err
 	}
-	s := slice{j: j, floors: map[string]uint64{}}
+	s := slice{j: j, floors: map[string]uint64{}, gone: map[uint64]bool{}}
 	for _, d := range due { // what memory says of them may be a moment older
 		s.floors[d.Topic] = d.Floor
 	}
@@ -81,7 +83,7 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 		if s.last > j.mark {
 			tx.group.settle = true
 		}
-		if err := tx.batch.Drop(s.gone); err != nil {
+		if err := tx.batch.Drop(slices.Sorted(maps.Keys(s.gone))); err != nil {
 			return nil, err
 		}
 		for _, d := range due {
@@ -104,9 +106,9 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 type slice struct {
 	j      *Journal
 	floors map[string]uint64
-	gone   []uint64 // positions of the rows that no topic keeps
-	last   uint64   // the last position that was looked at
-	rows   int      // how many were
+	gone   map[uint64]bool // positions of the rows that no topic keeps
+	last   uint64          // the last position that was looked at
+	rows   int             // how many were
 	bytes  int
 }
 
@@ -128,12 +130,15 @@ func (s *slice) take(ctx context.Context, d *Due) error {
 			return err
 		}
 		for _, r := range stored(rows) {
+			if s.gone[r.Pos] { // found in another of its topics
+				continue
+			}
 			kept, err := s.kept(ctx, r.Entries)
 			if err != nil {
 				return err
 			}
 			if !kept {
-				s.gone = append(s.gone, r.Pos)
+				s.gone[r.Pos] = true
 				s.bytes += r.Size
 			}
 		}

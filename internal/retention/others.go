@@ -16,16 +16,16 @@ const slice = 500
 // newest. They are read in their order, so that one scope is known at a time.
 func (s *Service) sweepRefs(ctx context.Context) error {
 	limit := time.Now().Add(-s.o.RefAge)
-	var scope []journal.Ref // of the one that is being read
+	var scope []journal.Ref // the newest of the one that is being read
 	var gone []journal.Key
-	end := func() {
+	trim := func() {
 		if over := len(scope) - s.o.RefKeep; over > 0 {
 			slices.SortFunc(scope, func(a, b journal.Ref) int { return cmp.Compare(a.Pos, b.Pos) })
 			for _, r := range scope[:over] {
 				gone = append(gone, r.Key)
 			}
+			scope = slices.Delete(scope, 0, over)
 		}
-		scope = scope[:0]
 	}
 	var after journal.Key
 	for {
@@ -35,7 +35,8 @@ func (s *Service) sweepRefs(ctx context.Context) error {
 		}
 		for _, r := range refs {
 			if r.Scope != after.Scope {
-				end()
+				trim()
+				scope = scope[:0]
 			}
 			if after = r.Key; r.At.Before(limit) {
 				gone = append(gone, r.Key)
@@ -43,9 +44,7 @@ func (s *Service) sweepRefs(ctx context.Context) error {
 				scope = append(scope, r)
 			}
 		}
-		if len(refs) < 4*slice {
-			end()
-		}
+		trim() // of what is read of a scope no more is in memory than it may keep, and a page
 		for part := range slices.Chunk(gone, slice) {
 			if err := s.drop(ctx, func(tx *journal.Tx) error { return s.o.Store.DropRefs(tx, part) }); err != nil {
 				return err
@@ -76,14 +75,19 @@ func (s *Service) sweepPositions(ctx context.Context) error {
 	}
 }
 
-// drop deletes one slice, and leaves the writer to others for a while.
+// drop deletes one slice.
 func (s *Service) drop(ctx context.Context, f func(tx *journal.Tx) error) error {
+	s.dirty = true
+	return s.change(ctx, f)
+}
+
+// change has the writer do something, and leaves it to others for a while.
+func (s *Service) change(ctx context.Context, f func(tx *journal.Tx) error) error {
 	began := time.Now()
 	_, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) { return nil, f(tx) })).Wait(ctx)
 	if err != nil {
 		return err
 	}
-	s.dirty = true
 	if !pause(ctx, yield*time.Since(began)) {
 		return ctx.Err()
 	}

@@ -341,3 +341,76 @@ func TestKeysAndPositionsGo(t *testing.T) {
 		}
 	}
 }
+
+// TestAPolicyBecomesStricter: what was looked at under the old one goes, too,
+// though nobody says anything any more.
+func TestAPolicyBecomesStricter(t *testing.T) {
+	w := open(t, retention.Kind{Name: "room", Policy: retention.Policy{Count: 8}}, retention.Kind{Name: "user", Policy: retention.Policy{Bytes: 1000}})
+	for range 10 {
+		w.do(say(strings.Repeat("x", 50), "room/1", "user/1"))
+	}
+	w.pass()
+	first := func(topic string) uint64 {
+		floor, err := w.journal.Floor(t.Context(), topic)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return floor
+	}
+	if r, u := first("room/1"), first("user/1"); r != 3 || u != 1 {
+		t.Fatalf("they begin at %d and %d", r, u)
+	}
+	w.kinds = []retention.Kind{{Name: "room", Policy: retention.Policy{Count: 3}}, {Name: "user", Policy: retention.Policy{Bytes: 300}}}
+	w.restart()
+	w.pass()
+	if r, u := first("room/1"), first("user/1"); r != 8 || u <= 6 || u > 10 {
+		t.Errorf("they begin at %d and %d", r, u)
+	}
+}
+
+// TestManyTopicsTakeTheirTurns: messages that are in thousands of topics do not
+// have the writer move all their beginnings at once.
+func TestManyTopicsTakeTheirTurns(t *testing.T) {
+	w := open(t, retention.Kind{Name: "user", Policy: retention.Policy{Age: time.Nanosecond}})
+	for m := range 3 {
+		topics := make([]string, 2000)
+		for i := range topics {
+			topics[i] = fmt.Sprint("user/", m, "-", i)
+		}
+		w.do(say("x", topics...))
+	}
+	before := w.journal.Stats()
+	w.pass()
+	after := w.journal.Stats()
+	if n := after.Changes - before.Changes; n < 6000/500 {
+		t.Errorf("6,000 topics were dealt with in %d changes", n)
+	}
+	if n := after.Swept - before.Swept; n != 3 {
+		t.Errorf("%d rows were swept", n)
+	}
+}
+
+// TestWhatWasLookedAtIsNotAgain, though there was nothing to do in it and what
+// follows is too young.
+func TestWhatWasLookedAtIsNotAgain(t *testing.T) {
+	w := open(t)
+	speak := func(n int) {
+		var wg sync.WaitGroup
+		for range n {
+			wg.Add(1)
+			w.journal.Do(say("x", "bot/1")).Then(func(journal.Result, error) { wg.Done() })
+		}
+		wg.Wait()
+	}
+	speak(300)
+	time.Sleep(500 * time.Millisecond)
+	began := time.Now()
+	time.Sleep(500 * time.Millisecond)
+	speak(3000)
+	w.keeper = retention.New(retention.Options{Journal: w.journal, Store: w.store.Retention(),
+		Kinds: []retention.Kind{{Name: "room", Policy: retention.Policy{Age: time.Since(began)}}}})
+	w.pass()
+	if pos, err := w.store.Retention().Scanned(t.Context(), "room.age"); err != nil || pos < 300 {
+		t.Errorf("it comes as far as %d, %v", pos, err)
+	}
+}

@@ -2,6 +2,9 @@ package retention
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -19,7 +22,10 @@ const (
 // become old enough for it. So a pass costs what has become so since the last
 // one, and nothing where that is nothing.
 type rule struct {
-	name  string // under which it is stored how far it came
+	// name is under what it is stored how far it came. Another count or size is
+	// another rule, which looks at everything once: no message becomes old
+	// enough for it that was looked at for the other.
+	name  string
 	kind  string
 	after time.Duration
 	// floor is where a topic begins once the message with this number of it
@@ -42,7 +48,7 @@ func (s *Service) rulesOf(k Kind) []rule {
 	}
 	if k.Count > 0 {
 		rules = append(rules, rule{
-			name: k.Name + ".count", kind: k.Name, after: k.Spare,
+			name: fmt.Sprintf("%s.count.%d", k.Name, k.Count), kind: k.Name, after: k.Spare,
 			floor: func(ctx context.Context, topic string, seq uint64, _ int) (uint64, error) {
 				head, err := s.o.Journal.Head(ctx, topic)
 				if head < k.Count {
@@ -54,17 +60,18 @@ func (s *Service) rulesOf(k Kind) []rule {
 	}
 	if k.Bytes > 0 {
 		w := &weights{journal: s.o.Journal, most: k.Bytes, of: map[string]weight{}}
-		rules = append(rules, rule{name: k.Name + ".size", kind: k.Name, after: k.Spare, floor: w.floor})
+		rules = append(rules, rule{name: fmt.Sprintf("%s.size.%d", k.Name, k.Bytes), kind: k.Name, after: k.Spare, floor: w.floor})
 	}
 	return rules
 }
 
 // scan carries a rule on, page by page.
 func (s *Service) scan(ctx context.Context, r *rule) error {
-	pos, err := s.o.Store.Scanned(ctx, r.name)
+	saved, err := s.o.Store.Scanned(ctx, r.name)
 	if err != nil {
 		return err
 	}
+	pos := saved
 	for n := 1; ; n++ {
 		began := time.Now()
 		rows, err := s.o.Journal.Scan(ctx, pos, page)
@@ -72,32 +79,43 @@ func (s *Service) scan(ctx context.Context, r *rule) error {
 			return err
 		}
 		floors, last, err := s.floors(ctx, r, rows, began.Add(-r.after))
-		if err != nil || last == 0 {
-			return err
-		}
-		pos = last
-		full := len(rows) == page
-		if full && len(floors) == 0 && n%unsaved != 0 {
-			continue
-		}
-		_, err = s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
-			for topic, floor := range floors {
-				if err := tx.Raise(topic, floor); err != nil {
-					return nil, err
-				}
-			}
-			return nil, s.o.Store.SetScanned(tx, r.name, last)
-		})).Wait(ctx)
 		if err != nil {
 			return err
 		}
-		if !full {
+		pos = max(pos, last)
+		more := len(rows) == page && pos == rows[page-1].Pos
+		if more && len(floors) == 0 && n%unsaved != 0 {
+			continue
+		}
+		if pos == saved {
 			return nil
 		}
-		if !pause(ctx, yield*time.Since(began)) {
-			return ctx.Err()
+		if err := s.raise(ctx, r, floors, pos); err != nil {
+			return err
+		}
+		if saved = pos; !more {
+			return nil
 		}
 	}
+}
+
+// raise has topics begin later, and then stores how far the rule came. Messages
+// may be in thousands of topics each, so it takes several changes.
+func (s *Service) raise(ctx context.Context, r *rule, floors map[string]uint64, pos uint64) error {
+	for part := range slices.Chunk(slices.Sorted(maps.Keys(floors)), slice) {
+		err := s.change(ctx, func(tx *journal.Tx) error {
+			for _, topic := range part {
+				if err := tx.Raise(topic, floors[topic]); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.change(ctx, func(tx *journal.Tx) error { return s.o.Store.SetScanned(tx, r.name, pos) })
 }
 
 // floors is where topics begin after the rows that are not younger than limit;
