@@ -195,7 +195,7 @@ func (g *group) repeat(o *Pending) (known bool) {
 	if err == nil && len(rows) < len(positions) {
 		err = errRefExpired
 	}
-	ms, err := messages(rows, err)
+	ms, err := messages(g.batch, rows, err)
 	if err != nil { // a damaged or swept row is this change's trouble, not the group's
 		g.refused++
 		o.err = err

@@ -92,7 +92,7 @@ func (j *Journal) recover(ctx context.Context) error {
 		return err
 	}
 	if ok {
-		r, err := decode(last)
+		r, err := decodeFrom(j.o.Store, last)
 		if err != nil {
 			return err
 		}
@@ -104,7 +104,7 @@ func (j *Journal) recover(ctx context.Context) error {
 			return fmt.Errorf("journal: reading what the index lacks: %w", err)
 		}
 		for _, row := range rows {
-			r, err := decode(row)
+			r, err := decodeFrom(j.o.Store, row)
 			if err != nil {
 				return err
 			}

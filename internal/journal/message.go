@@ -169,6 +169,16 @@ func decode(row Row) (*record, error) {
 	return r, nil
 }
 
+// decodeFrom is decode of a row that a reader gave: one that is not what it was
+// written as is damaged.
+func decodeFrom(from Reader, row Row) (*record, error) {
+	r, err := decode(row)
+	if err != nil {
+		err = from.Damaged(err)
+	}
+	return r, err
+}
+
 // formatID names the message at pos. The salt tells it from a message that
 // stood at the same pos before a restore.
 func formatID(pos uint64, salt uint32) string {

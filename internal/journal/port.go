@@ -65,6 +65,9 @@ type Reader interface {
 	ChunksFrom(ctx context.Context, topic string, seq uint64, limit int) ([]Chunk, error)
 	// Refs finds those of the keys that are remembered.
 	Refs(ctx context.Context, keys []Key) ([]Ref, error)
+	// Damaged notes that what was read cannot be right, and returns what to
+	// tell whoever wanted it.
+	Damaged(what error) error
 }
 
 // Store is where the journal stands. There is one batch at a time.

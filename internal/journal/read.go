@@ -3,6 +3,7 @@ package journal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -73,7 +74,18 @@ func (j *Journal) Read(ctx context.Context, topic string, after uint64, limit in
 			return nil, ErrExpired
 		}
 	}
-	return ms, err
+	return ms, j.lacking(err)
+}
+
+// errMissing is of what should be there: where the topic did not begin later
+// meanwhile, it was damaged.
+var errMissing = errors.New("journal: something is missing")
+
+func (j *Journal) lacking(err error) error {
+	if errors.Is(err, errMissing) {
+		return j.o.Store.Damaged(err)
+	}
+	return err
 }
 
 // read returns the messages of seq and what follows it.
@@ -117,7 +129,7 @@ func (j *Journal) ReadBefore(ctx context.Context, topic string, before uint64, l
 		}
 		// It may have been swept while it was read.
 		if floor, err = j.Floor(ctx, topic); err == nil && floor <= from {
-			err = failed
+			err = j.lacking(failed)
 		}
 	}
 	return nil, err
@@ -140,7 +152,7 @@ func find(ctx context.Context, from Reader, id string) (*Message, error) {
 	if len(rows) == 0 {
 		return nil, ErrNoMessage
 	}
-	r, err := decode(rows[0])
+	r, err := decodeFrom(from, rows[0])
 	if err != nil {
 		return nil, err
 	}
@@ -176,7 +188,7 @@ func (j *Journal) positions(ctx context.Context, topic string, seq uint64, limit
 		before := next
 		for _, c := range cs {
 			if c.First > next {
-				return nil, fmt.Errorf("journal: the index of %s lacks %d", topic, next)
+				return nil, fmt.Errorf("%w: the index of %s lacks %d", errMissing, topic, next)
 			}
 			if skip := next - c.First; skip < uint64(len(c.Positions)) {
 				found = append(found, c.Positions[skip:]...)
@@ -188,7 +200,7 @@ func (j *Journal) positions(ctx context.Context, topic string, seq uint64, limit
 		}
 	}
 	if first != 0 && next < first && len(found) < limit {
-		return nil, fmt.Errorf("journal: the index of %s lacks %d", topic, next)
+		return nil, fmt.Errorf("%w: the index of %s lacks %d", errMissing, topic, next)
 	}
 	if len(hot) > 0 && next >= first {
 		if over := next - first; over < uint64(len(hot)) {
@@ -205,19 +217,19 @@ func messagesAt(ctx context.Context, s Reader, positions []uint64) ([]*Message, 
 		return nil, err
 	}
 	if len(rows) != len(positions) {
-		return nil, fmt.Errorf("journal: %d of %d rows are missing", len(positions)-len(rows), len(positions))
+		return nil, fmt.Errorf("%w: %d of %d rows", errMissing, len(positions)-len(rows), len(positions))
 	}
-	return messages(rows, nil)
+	return messages(s, rows, nil)
 }
 
 // messages are those of rows that were read.
-func messages(rows []Row, err error) ([]*Message, error) {
+func messages(from Reader, rows []Row, err error) ([]*Message, error) {
 	if err != nil {
 		return nil, err
 	}
 	ms := make([]*Message, len(rows))
 	for i, row := range rows {
-		r, err := decode(row)
+		r, err := decodeFrom(from, row)
 		if err != nil {
 			return nil, err
 		}

@@ -24,11 +24,11 @@ type Stored struct {
 
 // stored is what rows are about; of one that is damaged only where it stands is
 // known.
-func stored(rows []Row) []Stored {
+func stored(from Reader, rows []Row) []Stored {
 	all := make([]Stored, len(rows))
 	for i, row := range rows {
 		all[i] = Stored{Pos: row.Pos, Size: len(row.Data)}
-		if r, err := decode(row); err == nil {
+		if r, err := decodeFrom(from, row); err == nil {
 			all[i].Time, all[i].Entries = r.Time, r.Entries
 		}
 	}
@@ -39,7 +39,7 @@ func stored(rows []Row) []Stored {
 // most limit. Their times never go back.
 func (j *Journal) Scan(ctx context.Context, pos uint64, limit int) ([]Stored, error) {
 	rows, err := j.o.Store.Rows(ctx, pos, limit)
-	return stored(rows), err
+	return stored(j.o.Store, rows), err
 }
 
 // Stored returns the rows of seq and what follows it in topic, at most limit,
@@ -50,7 +50,7 @@ func (j *Journal) Stored(ctx context.Context, topic string, seq uint64, limit in
 		return nil, err
 	}
 	rows, err := j.o.Store.RowsAt(ctx, positions)
-	return stored(rows), err
+	return stored(j.o.Store, rows), err
 }
 
 // Sweep deletes a slice of the rows that no topic keeps any more, and of the
@@ -129,7 +129,7 @@ func (s *slice) take(ctx context.Context, d *Due) error {
 		if err != nil {
 			return err
 		}
-		for _, r := range stored(rows) {
+		for _, r := range stored(s.j.o.Store, rows) {
 			if s.gone[r.Pos] { // found in another of its topics
 				continue
 			}
@@ -208,7 +208,7 @@ func (tx *Tx) rewrite(m *Message, disown bool) error {
 	if len(rows) == 0 {
 		return ErrNoMessage
 	}
-	r, err := decode(rows[0])
+	r, err := decodeFrom(tx.batch, rows[0])
 	if err != nil {
 		return err
 	}

@@ -100,6 +100,10 @@ func (d *medium) why() error {
 // readOnly is the flag ST_RDONLY, the same everywhere.
 func readOnly(st *syscall.Statfs_t) bool { return st.Flags&1 != 0 }
 
+// Damaged notes that what is stored cannot be right, though SQLite says nothing:
+// it has no checksums of its own.
+func (q queries) Damaged(what error) error { return q.disk.words(sqliteCorrupt, what) }
+
 // explain adds what to do to an error that keeps the store from opening.
 func explain(folder string, err error) error {
 	switch {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -376,6 +377,52 @@ func TestDamage(t *testing.T) {
 	}
 	if err := r.say(t, "more"); err != nil || r.Health() != nil {
 		t.Errorf("saying more gives %v, %v", err, r.Health())
+	}
+}
+
+// TestDamageThatSQLiteDoesNotSee: a row that cannot be read, and one that is not
+// there, are damage to everybody who comes for them, and it is known.
+func TestDamageThatSQLiteDoesNotSee(t *testing.T) {
+	for name, spoil := range map[string]string{
+		"the row":          "UPDATE journal SET data = zeroblob(length(data)) WHERE pos = 2",
+		"no row":           "DELETE FROM journal WHERE pos = 2",
+		"the index":        "UPDATE journal_index SET positions = x'ff' WHERE topic = 'a'",
+		"less of an index": "UPDATE journal_index SET first = 3 WHERE topic = 'a'",
+	} {
+		t.Run(name, func(t *testing.T) {
+			folder := t.TempDir()
+			r := onDisk(t, folder)
+			for _, text := range []string{"1", "2", "3"} {
+				if err := r.say(t, text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			r.stop()
+			db, err := sql.Open("sqlite", filepath.Join(folder, "kabar.db"))
+			if err == nil {
+				_, err = db.ExecContext(t.Context(), spoil)
+			}
+			if err = errors.Join(err, db.Close()); err != nil {
+				t.Fatal(err)
+			}
+			r = onDisk(t, folder)
+			_, read := r.Read(t.Context(), "a", 1, 1)
+			_, before := r.ReadBefore(t.Context(), "a", 3, 1)
+			for how, err := range map[string]error{"reading": read, "reading back": before} {
+				if e := status.Of(err); err == nil || e.Reason != "DATA_DAMAGED" {
+					t.Errorf("%s gives %v", how, err)
+				}
+			}
+			if err := r.say(t, "2"); name == "the row" && status.Of(err).Reason != "DATA_DAMAGED" {
+				t.Errorf("saying it again gives %v", err)
+			}
+			if since, what := r.st.Damage(); what == nil || since.IsZero() {
+				t.Error("nobody is told")
+			}
+			if err := r.say(t, "4"); name == "the row" && err != nil {
+				t.Errorf("saying more gives %v", err)
+			}
+		})
 	}
 }
 

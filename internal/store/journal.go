@@ -84,7 +84,7 @@ func (q queries) readChunks(ctx context.Context, topic, query string, args ...an
 		}
 		var err error
 		if c.Positions, err = unpack(steps); err != nil {
-			return fmt.Errorf("the index of %s at %d: %w", topic, c.First, err)
+			return q.Damaged(fmt.Errorf("the index of %s at %d: %w", topic, c.First, err))
 		}
 		cs = append(cs, c)
 		return nil
