@@ -426,6 +426,26 @@ func TestDamageThatSQLiteDoesNotSee(t *testing.T) {
 	}
 }
 
+// TestFoldersOfAnyName hold their own database.
+func TestFoldersOfAnyName(t *testing.T) {
+	for _, name := range []string{"a%41b", "a?b", "a#b", "a b", "100%", "é&c=d"} {
+		folder := filepath.Join(t.TempDir(), name)
+		st, err := store.Open(t.Context(), store.Options{Folder: folder})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+		beside, err := os.ReadDir(filepath.Dir(folder))
+		info, missing := os.Stat(filepath.Join(folder, "kabar.db"))
+		if err = errors.Join(err, missing); err != nil || len(beside) != 1 || info.Size() == 0 {
+			t.Errorf("%s: %v are beside it, and it holds %v (%v)", name, beside, info, err)
+		}
+	}
+}
+
 // TestDamageAtTheStart is found, and it is said what to do.
 func TestDamageAtTheStart(t *testing.T) {
 	for name, spoil := range map[string]func(file string) error{

@@ -16,7 +16,8 @@ type pragma struct{ name, value string }
 // openDatabase opens the file at path, whose every connection has these
 // settings, and whose transactions write from their beginning.
 func openDatabase(path string, settings ...pragma) (*sql.DB, error) {
-	dsn := "file:" + path + "?_txlock=immediate"
+	// A folder's name may hold what separates the parts of an address.
+	dsn := "file:" + (&url.URL{Path: path}).EscapedPath() + "?_txlock=immediate"
 	for _, p := range settings {
 		dsn += "&_pragma=" + url.QueryEscape(p.name+"("+p.value+")")
 	}
