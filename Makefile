@@ -26,12 +26,13 @@ test: deps fmt ## Test everything, with the race detector, a real browser and re
 	$(GO) vet ./...
 	@# -count=1: some tests build the programs themselves, which go's cache of results does not see.
 	$(GO) test -race -count=1 -timeout 20m ./...
-	@# Whole servers on machines that do not exist, by the thousand.
-	$(GO) test -count=1 -run 'TestSimulator$$' -timeout 20m ./cmd/kabar -seeds $(SEEDS)
+	@# Whole servers on machines that do not exist, by the thousand, and broken ones that must be found out.
+	$(GO) test -count=1 -run Simulator -timeout 20m ./cmd/kabar -seeds $(SEEDS)
 	@# What things cost in memory is counted without the race detector, which has costs of its own.
 	$(GO) test -count=1 -run 'Alloc|Size|Idle' ./internal/...
 	@# The other way of reading connections (internal/ws/reader.go).
-	$(GO) test -race -count=1 -tags goroutinereader -timeout 20m ./internal/ws ./internal/gateway/... ./internal/checker
+	$(GO) test -race -count=1 -tags goroutinereader -timeout 20m ./internal/ws ./internal/gateway/...
+	$(GO) test -race -count=1 -tags goroutinereader -timeout 20m -run ThreeKills ./internal/checker
 	@# The benchmarks need Linux.
 	if [ "$$(uname)" = Linux ]; then cd bench && $(GO) vet ./... && $(GO) test -count=1 ./...; fi
 

@@ -22,7 +22,7 @@ import (
 var (
 	simSeed  = flag.Uint64("seed", 0, "TestSimulator: run this seed alone")
 	simTries = flag.Int("tries", 1, "TestSimulator: how often to run each seed")
-	simSeeds = flag.Int("seeds", 40, "TestSimulator: how many seeds to run")
+	simSeeds = flag.Int("seeds", 10, "TestSimulator: how many seeds to run")
 	simFirst = flag.Uint64("first", 1, "TestSimulator: the first of them; 0 is any")
 	simUntil = flag.String("until", "", "TestSimulator: end with the first seed that breaks the promise that begins so")
 	simTrace = flag.Int("trace", 60, "TestSimulator: how many lines to tell of what happened before a failure")
