@@ -9,7 +9,7 @@ const (
 	// joinUpTo is how much is copied together to leave in one write.
 	joinUpTo = 64 << 10
 	// copies of small pieces are put into arrays of these sizes, each twice the last.
-	leastCopy, mostCopy = 512, 16 << 10
+	leastCopy, mostCopy = 128, 16 << 10
 	// perPiece is about what a piece takes beside its bytes.
 	perPiece = 64
 )

@@ -256,6 +256,19 @@ func TestSmallPiecesCount(t *testing.T) {
 	}
 }
 
+// A copy of our own between what is shared takes no more than it counts with.
+func TestSmallCopiesCount(t *testing.T) {
+	b, took := &backlog{}, 0
+	for range 1000 {
+		b.share(marked(1, 0))
+		b.copy(marked(2, 0))
+		took += cap(b.pieces[len(b.pieces)-1])
+	}
+	if took > b.held() {
+		t.Errorf("what counts %d takes %d, and what is shared beside", b.held(), took)
+	}
+}
+
 // The kernel takes little for a peer that does not read: by itself it would take
 // megabytes, once for each.
 func TestTheKernelTakesLittle(t *testing.T) {
