@@ -54,11 +54,12 @@ type API struct {
 	o         Options
 	table     []route
 	described *described
+	exports   chan struct{} // a place for each that is being read
 }
 
 // New makes the API.
 func New(o Options) *API {
-	a := &API{o: o, described: newDescribed()}
+	a := &API{o: o, described: newDescribed(), exports: make(chan struct{}, maxExports)}
 	a.table = a.routes()
 	return a
 }

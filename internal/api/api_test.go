@@ -19,6 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/mail"
+	"github.com/kabar-io/kabar/internal/personal"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/webhook"
 	"github.com/kabar-io/kabar/internal/ws"
@@ -50,6 +51,8 @@ type rig struct {
 	webhooks  *webhook.Service
 	core      *transcript.Core
 	mux       *http.ServeMux
+	erases    bool              // static
+	personal  *personal.Service // where it erases
 }
 
 // build makes the API, and a socket at /open.
@@ -72,6 +75,10 @@ func (r *rig) build(c *transcript.Core) (transcript.Routes, error) {
 		Journal: c.Journal, Store: c.Store.Webhooks(), Hub: c.Hub, Acked: c.Acked, Instances: r.instances, Sender: nobody{}, Key: key, Log: c.Edge.Log,
 	})
 	o := r.api
+	if r.erases {
+		r.personal, err = personal.New(personal.Options{Journal: c.Journal, Store: c.Store.Erasures(), Accounts: c.Accounts, Chats: c.Chats, Soon: func() {}})
+		o.Personal = r.personal
+	}
 	o.Edge, o.Journal, o.Hub, o.Sockets = c.Edge, c.Journal, c.Hub, c.Sockets
 	o.Accounts, o.Chats, o.Instances, o.Processes, o.Webhooks = c.Accounts, c.Chats, r.instances, r.processes, r.webhooks
 	r.mux = http.NewServeMux()

@@ -192,6 +192,8 @@ func (rt route) responses() object {
 		if rt.path == "/docs" {
 			good["content"] = object{"text/html": object{"schema": ref("schemas", "Text")}}
 		}
+	case "Export":
+		good["content"] = object{"application/x-ndjson": object{"schema": ref("schemas", rt.answer)}}
 	default:
 		good["content"] = object{"application/json": object{"schema": ref("schemas", rt.answer)}}
 	}

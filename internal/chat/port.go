@@ -137,8 +137,7 @@ type Reader interface {
 
 	// What somebody has, for taking it along and for taking it away: each after
 	// the last one, in an order of its own.
-	Relations(ctx context.Context, user, after uint64, limit int) ([]Relation, error) // by the other's id
-	Standings(ctx context.Context, user uint64, limit int) ([]Relation, error)        // those with a flag
+	Standings(ctx context.Context, user uint64, limit int) ([]Relation, error) // those with a flag
 	PostsBy(ctx context.Context, user, after uint64, limit int) ([]PostRow, error)
 	CommentsBy(ctx context.Context, user, after uint64, limit int) ([]OwnComment, error)
 }

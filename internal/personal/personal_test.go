@@ -219,6 +219,7 @@ func (w *world) live() (l life) {
 	w.send(chat.Outgoing{From: l.zofia, Group: g.ID, Text: "an-old-group-secret"}, "")
 	w.send(chat.Outgoing{From: l.dan, Group: g.ID, Text: "dans-old-group-words"}, "")
 	w.ok(w.chats.Leave(ctx, l.zofia, g.ID))
+	w.send(chat.Outgoing{From: l.dan, Group: g.ID, Text: "after-she-left"}, "")
 
 	_, err = w.chats.Speak(chat.Speaker{User: l.zofia, Name: "Zofia Quartz"}, "a-line-secret", journal.Key{}).Wait(ctx)
 	w.ok(err)
@@ -251,6 +252,7 @@ func TestErasedIsNowhere(t *testing.T) {
 	if found := w.holds(append(secrets, kept...)...); len(found) < len(secrets)-4 {
 		t.Fatalf("the files hold only %q: this test finds nothing", found)
 	}
+	w.exported(l)
 	token, _, _, err := w.accounts.Login(t.Context(), account.LoginRequest{Name: "zofia@quartz.example", Password: "12345678", Gateway: "direct"})
 	w.ok(err)
 	e, err := w.service.Erase(t.Context(), l.zofia)
@@ -278,6 +280,42 @@ func TestErasedIsNowhere(t *testing.T) {
 	u, err := w.accounts.Register(t.Context(), account.Registration{Email: "zofia@quartz.example", Name: "Zofia.Q", Password: "12345678"})
 	if err != nil || u.ID == l.zofia || u.Handle != "Zofia.Q" {
 		t.Errorf("registered again: %+v, %v", u, err)
+	}
+}
+
+// exported wants all that is hers in an export, each once, and of what others
+// said what they said to her.
+func (w *world) exported(l life) {
+	w.t.Helper()
+	var all bytes.Buffer
+	seen := map[string]int{}
+	err := w.service.Export(w.t.Context(), l.zofia, func(r personal.Record) error {
+		if r.Message != nil {
+			seen[r.Message.ID]++
+		}
+		return json.NewEncoder(&all).Encode(r)
+	})
+	w.ok(err)
+	for id, n := range seen {
+		if n != 1 {
+			w.t.Errorf("message %s is there %d times", id, n)
+		}
+	}
+	want := []string{"bobs-private-words", "cats-group-words", fmt.Sprintf(`"type":"person","person":{"id":%d,`, l.bob), `"standing":"friend"`, `"standing":"asked"`, `"name":"hikers","owner":true`, "testers"}
+	for _, text := range append(want, secrets...) {
+		switch text {
+		case "before-it-was-edited", "Zofias-avatar", "a-ref-secret", "zofia@quartz":
+			continue
+		}
+		if !strings.Contains(all.String(), text) {
+			w.t.Errorf("%q is not exported", text)
+		}
+	}
+	if text := all.String(); strings.Contains(text, "bobs-post") || strings.Contains(text, "bobs-line") || strings.Contains(text, "argon") || strings.Contains(text, "after-she-left") {
+		w.t.Errorf("what is not hers is exported: %s", text)
+	}
+	if err := w.service.Export(w.t.Context(), 99999, nil); !errors.Is(err, account.ErrUserNotFound) {
+		w.t.Errorf("nobody: %v", err)
 	}
 }
 
@@ -309,7 +347,7 @@ func (w *world) others(l life) {
 	}{
 		{l.bob, chat.Place{User: l.zofia}, "[bobs-private-words]"},
 		{l.dan, chat.Place{Group: l.group}, "[cats-group-words]"},
-		{l.dan, chat.Place{Group: l.old}, "[dans-old-group-words]"},
+		{l.dan, chat.Place{Group: l.old}, "[after-she-left dans-old-group-words]"},
 	} {
 		if got := fmt.Sprint(see(c.me, c.at)); got != c.want {
 			w.t.Errorf("%+v reads %s, want %s", c.at, got, c.want)

@@ -8,28 +8,18 @@ import (
 	"github.com/kabar-io/kabar/internal/personal"
 )
 
-func (q chats) relations(ctx context.Context, query string, args ...any) ([]chat.Relation, error) {
+func (q chats) Standings(ctx context.Context, user uint64, limit int) ([]chat.Relation, error) {
 	var rs []chat.Relation
-	err := q.rows(ctx, query, args, func(scan func(...any) error) error {
+	err := q.rows(ctx, `SELECT a, b, flags, room, since FROM relations WHERE a = ?1 AND flags <> 0
+		UNION ALL SELECT a, b, flags, room, since FROM relations WHERE b = ?1 AND flags <> 0 LIMIT ?2`, []any{user, limit}, func(scan func(...any) error) error {
 		var r chat.Relation
 		var since int64
-		var other uint64
-		err := scan(&r.A, &r.B, &r.Flags, &r.Room, &since, &other)
+		err := scan(&r.A, &r.B, &r.Flags, &r.Room, &since)
 		r.Since = fromMillis(since)
 		rs = append(rs, r)
 		return err
 	})
 	return rs, err
-}
-
-func (q chats) Relations(ctx context.Context, user, after uint64, limit int) ([]chat.Relation, error) {
-	return q.relations(ctx, `SELECT a, b, flags, room, since, b AS other FROM relations WHERE a = ?1 AND b > ?2
-		UNION ALL SELECT a, b, flags, room, since, a AS other FROM relations WHERE b = ?1 AND a > ?2 ORDER BY other LIMIT ?3`, user, after, limit)
-}
-
-func (q chats) Standings(ctx context.Context, user uint64, limit int) ([]chat.Relation, error) {
-	return q.relations(ctx, `SELECT a, b, flags, room, since, b FROM relations WHERE a = ?1 AND flags <> 0
-		UNION ALL SELECT a, b, flags, room, since, a FROM relations WHERE b = ?1 AND flags <> 0 LIMIT ?2`, user, limit)
 }
 
 func (q chats) PostsBy(ctx context.Context, user, after uint64, limit int) ([]chat.PostRow, error) {
