@@ -97,7 +97,7 @@ func (b *bot) setup(ctx context.Context) error {
 
 // speakers is how many publishers send frames; the others post events.
 func (b *bot) speakers() int {
-	return (b.o.Publishers + 1) / 2 * b.o.many(12)
+	return (b.o.Publishers + 1) / 2 * b.o.many(16)
 }
 
 // processes makes the processes, and the endpoint of one.
@@ -168,9 +168,9 @@ func (b *bot) prepare() {
 			continue
 		}
 		p := b.first.post(n, func(r *rand.Rand) int { return 1 + r.IntN(3) })
-		every := time.Duration(b.o.many(3)) // there is more beside it
-		if p.pause = firstPause * every; n%2 == 1 {
-			p.size, p.pause = func(*rand.Rand) int { return burst }, burstPause*every
+		every := b.o.many(3) // there is more beside it
+		if p.pause = time.Duration(every) * firstPause; n%2 == 1 {
+			p.size, p.pause = func(*rand.Rand) int { return burst }, time.Duration(every)*burstPause
 		}
 		p.acked = acks(b.first.ledger, b.second.ledger, b.third.ledger)
 		b.publishers = append(b.publishers, p.publisher(b.kit))

@@ -11,15 +11,20 @@ import (
 	"go.uber.org/goleak"
 )
 
+// tidy takes away what the tests built.
+type tidy struct{ *testing.M }
+
+func (t tidy) Run() int {
+	defer func() { _ = os.RemoveAll(builds) }()
+	return t.M.Run()
+}
+
 func TestMain(m *testing.M) {
 	var err error
 	if builds, err = os.MkdirTemp("", "kabar-build-"); err != nil {
 		panic(err)
 	}
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(status int) {
-		_ = os.RemoveAll(builds)
-		os.Exit(status)
-	}))
+	goleak.VerifyTestMain(tidy{m})
 }
 
 // builds is where servers are, each built once.

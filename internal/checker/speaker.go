@@ -12,7 +12,8 @@ import (
 	"github.com/coder/websocket"
 )
 
-// window is how many messages a speaker has under way.
+// window is how many messages a speaker has under way; in a run that is to have
+// many messages twice as many, since a few speakers say all that direct has.
 const window = 8
 
 // tongue is how somebody speaks a dialect over WebSocket.
@@ -95,7 +96,8 @@ func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Durati
 			s.found.add(Other, "%s had no answer to %v within %v, on a connection that was open", s.name, said[0], progressTime)
 		}
 	}()
-	answers := make(chan answer, 2*window)
+	most := window * s.o.many(2)
+	answers := make(chan answer, 2*most)
 	var lost error
 	go func() {
 		defer close(answers)
@@ -115,7 +117,7 @@ func (s *speaker) talk(ctx context.Context, ws *websocket.Conn, life time.Durati
 		said = append(said, i)
 	}
 	for over := false; ; {
-		for !over && !s.stopping && len(s.unacked) < window {
+		for !over && !s.stopping && len(s.unacked) < most {
 			var err error
 			if said, err = s.speak(ctx, ws, said); err != nil {
 				return err

@@ -495,7 +495,7 @@ func TestListenEnds(t *testing.T) {
 // server that asked the kernel only then would learn of no address.
 func TestHandedAfterAReset(t *testing.T) {
 	ln := listenOn(t, "tcp", "127.0.0.1:0")
-	nc, err := net.Dial("tcp", ln.Addr().String()) //nolint:noctx // it is there
+	nc, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
