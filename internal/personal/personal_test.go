@@ -202,6 +202,7 @@ func (w *world) live() (l life) {
 	_, err = w.chats.Relay(chat.RelayOut{From: l.zofia, Place: chat.Place{User: l.bob}, Payload: json.RawMessage(`{"x":"a-relayed-secret"}`)}, journal.Key{}).Wait(ctx)
 	w.ok(err)
 	w.ok(w.chats.RecordCall(ctx, l.zofia, l.bob, chat.Call{Key: "a-call-secret", Seconds: 3}))
+	w.ok(w.chats.RecordCall(ctx, l.bob, l.zofia, chat.Call{Key: "bobs-call", Seconds: 3}))
 
 	g, err := w.chats.CreateGroup(ctx, l.zofia, "hikers")
 	w.ok(err)
@@ -380,6 +381,8 @@ func (w *world) others(l life) {
 func TestKilledMeanwhile(t *testing.T) {
 	w := open(t)
 	l := w.live()
+	w.stop() // which stores the index, and with it the keys
+	w.start()
 	_, err := w.service.Erase(t.Context(), l.zofia)
 	w.ok(err)
 	w.crash()
