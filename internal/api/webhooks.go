@@ -70,18 +70,32 @@ func (a *API) showWebhook(ctx context.Context, h webhook.Webhook) (hook, error) 
 	return v, err
 }
 
-// owner is whose webhooks a request may see: 0 for everybody's, which is the
-// administrator's right, else the id of the instance whose token it carries.
-func (a *API) owner(r *http.Request) (uint64, error) {
+// owner is whose webhooks a request may see: nobody's in particular (of id 0),
+// which is the administrator's right, else the instance whose token it carries.
+func (a *API) owner(r *http.Request) (instance.Instance, error) {
 	token := gateway.Bearer(r.Header)
 	switch {
 	case a.o.Admin.Is(r):
-		return 0, nil
+		return instance.Instance{}, nil
 	case token == "" || r.Header.Get("apikey") != "":
-		return 0, status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
+		return instance.Instance{}, status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
 	}
 	access, err := a.o.Instances.Authenticate(r.Context(), token)
-	return access.Instance.ID, err
+	return access.Instance, err
+}
+
+// named is the id of the instance that a request names, for who may see its
+// webhooks; the owner's where it names none. Whether there is another one is
+// nobody else's business.
+func (a *API) named(r *http.Request, owner instance.Instance, name string) (uint64, error) {
+	switch {
+	case name == "" || name == owner.Name:
+		return owner.ID, nil
+	case owner.ID != 0:
+		return 0, errForeign
+	}
+	i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
+	return i.ID, err
 }
 
 // ownWebhook is the id of the webhook in the path, for who may see it.
@@ -95,7 +109,7 @@ func (a *API) ownWebhook(r *http.Request) (uint64, error) {
 		return 0, err
 	}
 	h, err := a.o.Webhooks.Get(r.Context(), id)
-	if err == nil && owner != 0 && h.Instance != owner {
+	if err == nil && owner.ID != 0 && h.Instance != owner.ID {
 		err = webhook.ErrNotFound // as one that is not: whose it is, is nobody else's business
 	}
 	return id, err
@@ -103,19 +117,13 @@ func (a *API) ownWebhook(r *http.Request) (uint64, error) {
 
 // listWebhooks is GET /v1/webhooks?instance=&after=&limit= → {webhooks, next}.
 func (a *API) listWebhooks(w http.ResponseWriter, r *http.Request) error {
-	of, err := a.owner(r)
+	owner, err := a.owner(r)
 	if err != nil {
 		return err
 	}
-	if name := r.URL.Query().Get("instance"); name != "" {
-		i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
-		if err == nil && of != 0 && i.ID != of {
-			err = errForeign
-		}
-		if err != nil {
-			return err
-		}
-		of = i.ID
+	of, err := a.named(r, owner, r.URL.Query().Get("instance"))
+	if err != nil {
+		return err
 	}
 	after, limit, err := page(r)
 	if err != nil {
@@ -205,21 +213,14 @@ func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	ref := instance.ByID(owner)
+	of, err := a.named(r, owner, in.Instance)
 	switch {
-	case in.Instance != "":
-		i, err := a.o.Instances.Get(r.Context(), instance.ByName(in.Instance))
-		if err == nil && owner != 0 && i.ID != owner {
-			err = errForeign
-		}
-		if err != nil {
-			return err
-		}
-		ref = instance.ByID(i.ID)
-	case owner == 0:
+	case err != nil:
+		return err
+	case of == 0:
 		return status.Errorf(status.Invalid, "INSTANCE_REQUIRED", "instance is missing: name the instance whose events are to be sent")
 	}
-	made, err := a.o.Webhooks.Add(r.Context(), ref, c, string(ik))
+	made, err := a.o.Webhooks.Add(r.Context(), instance.ByID(of), c, string(ik))
 	if err != nil {
 		return err
 	}

@@ -89,6 +89,10 @@ func TestWebhooksOfAnInstance(t *testing.T) {
 	}
 	call("POST", "", `{"instance":"north","url":"https://x.example"}`, south...).isProblem(t, http.StatusForbidden, "FOREIGN_INSTANCE")
 	call("GET", "?instance=north", "", south...).isProblem(t, http.StatusForbidden, "FOREIGN_INSTANCE")
+	// Nor does it tell who there is.
+	call("POST", "", `{"instance":"nobody","url":"https://x.example"}`, south...).isProblem(t, http.StatusForbidden, "FOREIGN_INSTANCE")
+	call("GET", "?instance=nobody", "", south...).isProblem(t, http.StatusForbidden, "FOREIGN_INSTANCE")
+	call("GET", "?instance=nobody", "").isProblem(t, http.StatusNotFound, "INSTANCE_NOT_FOUND")
 	for query, want := range map[string][]uint64{"": {one.ID, two.ID, three.ID}, "?instance=north": {one.ID, two.ID}, "?instance=north&limit=1": {one.ID}} {
 		if got := list(t, call("GET", query, "")); fmt.Sprint(got) != fmt.Sprint(want) {
 			t.Errorf("%s lists %v, want %v", query, got, want)

@@ -21,11 +21,12 @@ const (
 )
 
 // Collector takes acknowledged positions and keeps the newest of each owner,
-// in one change a second for all.
+// in one change a second for all, and none where nobody moves.
 type Collector struct {
 	store   Positions // static
 	journal *journal.Journal
 	log     *slog.Logger
+	wake    chan struct{} // static; one place: something is to be saved
 
 	mu     sync.Mutex
 	acked  map[string]Acked // guarded by mu: not saved yet
@@ -34,7 +35,7 @@ type Collector struct {
 
 // NewCollector makes a collector; Run saves.
 func NewCollector(store Positions, j *journal.Journal, log *slog.Logger) *Collector {
-	return &Collector{store: store, journal: j, log: log, acked: map[string]Acked{}}
+	return &Collector{store: store, journal: j, log: log, wake: make(chan struct{}, 1), acked: map[string]Acked{}}
 }
 
 // Acked notes that owner has everything of its topic up to seq. It never moves
@@ -49,6 +50,18 @@ func (c *Collector) Acked(a Acked) {
 		return
 	}
 	c.acked[a.Owner] = a
+	c.signal()
+}
+
+// signal has Run save. c.mu is held, so that what is there is said once.
+func (c *Collector) signal() {
+	if len(c.acked) == 0 {
+		return
+	}
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Position is up to where owner has everything.
@@ -108,14 +121,16 @@ func (c *Collector) change(acked []Acked) journal.Change {
 
 // Run saves until ctx ends, and then once more.
 func (c *Collector) Run(ctx context.Context) error {
-	tick := time.NewTicker(saveEvery)
-	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			c.save(context.WithoutCancel(ctx), 0)
 			return nil
-		case <-tick.C:
+		case <-c.wake:
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(saveEvery):
 			c.save(ctx, saveMost)
 		}
 	}
@@ -157,4 +172,5 @@ func (c *Collector) save(ctx context.Context, most int) {
 		}
 	}
 	c.saving = nil
+	c.signal()
 }

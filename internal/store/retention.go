@@ -64,6 +64,7 @@ func (r retentions) Orphans(ctx context.Context, after string, limit int) (gone 
 	err = r.s.rows(ctx, `SELECT owner, CASE substr(owner, 1, instr(owner, '/'))
 		WHEN 'login/' THEN NOT EXISTS (SELECT 1 FROM logins WHERE id = CAST(substr(owner, 7) AS INTEGER))
 		WHEN 'consumer/' THEN NOT EXISTS (SELECT 1 FROM instances WHERE id = CAST(substr(owner, 10) AS INTEGER))
+		WHEN 'webhook/' THEN NOT EXISTS (SELECT 1 FROM webhooks WHERE id = CAST(substr(owner, 9) AS INTEGER))
 		WHEN 'process/' THEN topic LIKE 'instance/%' AND NOT EXISTS (SELECT 1 FROM instances WHERE id = CAST(substr(topic, 10) AS INTEGER))
 		ELSE 0 END FROM positions WHERE owner > ? ORDER BY owner LIMIT ?`, []any{after, limit}, func(scan func(...any) error) error {
 		var orphan bool

@@ -198,7 +198,7 @@ func (q webhooks) DropKept(ctx context.Context, id, first uint64) error {
 }
 
 func (q webhooks) Hasten(ctx context.Context, id uint64, now time.Time) error {
-	_, err := q.exec(ctx, "UPDATE webhook_kept SET next = min(next, ?) WHERE webhook_id = ? AND state = ?", now.UnixMilli(), id, webhook.Parked)
+	_, err := q.exec(ctx, "UPDATE webhook_kept SET next = min(next, ?) WHERE webhook_id = ? AND state <> ?", now.UnixMilli(), id, webhook.Dead)
 	return err
 }
 

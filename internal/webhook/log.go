@@ -75,7 +75,7 @@ type tryLog struct {
 	waiting []logged // guarded by mu; in order
 	saving  []logged // guarded by mu; on their way
 
-	since map[uint64]int // owned by saveTries: what was stored of an endpoint since it was trimmed
+	since map[uint64]int // owned by keepTries: what was stored of an endpoint since it was trimmed
 }
 
 // logged is a try of a webhook.
@@ -131,6 +131,7 @@ func (s *Service) keepTries(ctx context.Context) {
 			_ = wait(ctx, time.Now().Add(logEvery))
 			s.saveTries(context.WithoutCancel(ctx))
 		case <-trim.C:
+			clear(s.log.since) // all are trimmed, and some are no more
 			s.trimAll(ctx)
 		case <-ctx.Done():
 		}

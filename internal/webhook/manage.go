@@ -196,7 +196,7 @@ func (s *Service) Add(ctx context.Context, ref instance.Ref, c Changes, key stri
 	if err != nil {
 		return Made{}, err
 	}
-	s.outdated(row.ID)
+	s.look(row.ID)
 	return Made{row.Webhook, secret, s.publicKey(row), row.OldUntil}, nil
 }
 

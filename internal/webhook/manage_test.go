@@ -148,6 +148,27 @@ func TestAdd(t *testing.T) {
 	w.refused(err, webhook.ErrTooMany)
 }
 
+// TestAddAgainDisturbsNobody sees that a request that is repeated does not end
+// the try that is under way.
+func TestAddAgainDisturbsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &tries{slow: 10 * time.Second, answer: func(event, int) (webhook.Answer, error) { return status(200) }}
+		w := start(t, t.TempDir(), webhook.Options{Sender: s})
+		defer w.stop()
+		ref, _ := w.create("a")
+		for range 2 {
+			_, err := w.Add(bg, ref, webhook.Changes{URL: to("http://x")}, "k")
+			w.ok(err)
+			w.emit(ref, 1, 1)
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Minute)
+		if got := s.data(); got != "1 1 " {
+			t.Errorf("tried %s", got)
+		}
+	})
+}
+
 // TestKeys sees who accepts what is sent while keys are replaced, and when the
 // old ones are over.
 func TestKeys(t *testing.T) {

@@ -97,7 +97,7 @@ type Kept struct {
 	State       State
 	Since       time.Time // of the first try
 	Tries       int
-	Next        time.Time // of one that is parked
+	Next        time.Time // of what is tried again; zero: at once
 	Reason      string
 }
 
@@ -150,7 +150,7 @@ type Tx interface {
 	// ReplayDead makes the first of a webhook's dead ones replays, and returns how
 	// many numbers they are.
 	ReplayDead(ctx context.Context, webhook uint64, most int, now time.Time) (uint64, error)
-	// Hasten makes all that a webhook has parked due.
+	// Hasten makes all due that a webhook has parked, or is to replay.
 	Hasten(ctx context.Context, webhook uint64, now time.Time) error
 
 	// AddTries stores tries of webhooks that are still there, and when they took

@@ -37,7 +37,7 @@ type span struct{ first, last uint64 }
 // Replay tells events once more, under their ids and in their order, between
 // those whose turn it is. An event is in one place: what is replayed is not
 // parked or dead any more, and is again if it is not taken. What was not told
-// yet is left out, since it comes anyway. n is how many numbers it is; those that
+// yet is left out, since it comes anyway, and of a range what is not kept. n is how many numbers it is; those that
 // the webhook does not get are passed by. A hold ends with it.
 func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64, err error) {
 	row, ok, err := s.o.Store.Webhook(ctx, id)
@@ -62,12 +62,13 @@ func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64,
 			return err
 		}
 		now := stored(tx.Now())
+		if have+len(spans) > maxReplays || what.Dead && have >= maxReplays {
+			return errReplays
+		}
 		if what.Dead {
 			if n, err = t.ReplayDead(background, id, maxReplays-have, now); err != nil {
 				return err
 			}
-		} else if have+len(spans) > maxReplays {
-			return errReplays
 		}
 		for _, r := range spans {
 			if err := carve(t, id, r); err != nil {
@@ -111,7 +112,11 @@ func (s *Service) spans(ctx context.Context, row Row, what Replay) ([]span, erro
 		return nil, err
 	}
 	if what.IDs == nil {
-		r := span{max(what.From, 1), told}
+		floor, err := s.o.Journal.Floor(ctx, topicOf(row.Webhook))
+		if err != nil {
+			return nil, err
+		}
+		r := span{max(what.From, floor, 1), told}
 		if what.To > 0 {
 			r.last = min(what.To, told)
 		}
@@ -181,7 +186,11 @@ func (w *worker) nextReplay(ctx context.Context, r Reader) (replay, error) {
 	if err != nil || len(list) == 0 {
 		return replay{}, err
 	}
-	return replay{some: true, kept: list[0], at: list[0].First, saved: time.Now()}, nil
+	k, now := list[0], time.Now()
+	if now.Before(k.Since) { // the clock was set back
+		k.Since, k.Next = now, now
+	}
+	return replay{some: true, kept: k, at: k.First, saved: now}, nil
 }
 
 // replayPage is how much of a range is read at once: events may be large.
@@ -261,11 +270,12 @@ func (w *worker) replayOne(ctx context.Context) error {
 		w.replay.at, w.replay.page = seq, nil
 	case Failed:
 	}
-	return w.holdReplay(ctx, a)
+	return w.delayReplay(ctx, a)
 }
 
 func (w *worker) passReplayed(seq uint64) {
 	w.replay.at = seq + 1
+	w.replay.kept.Tries, w.replay.kept.Next = 0, time.Time{}
 	if len(w.replay.page) > 0 {
 		w.replay.page = w.replay.page[1:]
 	}
@@ -323,40 +333,32 @@ func (w *worker) expireReplay(ctx context.Context) error {
 	return err
 }
 
-// holdReplay has everything wait, because what is replayed could not be told. It
-// is dead again when that has lasted as long as tries last.
-func (w *worker) holdReplay(ctx context.Context, a attempt) error {
+// delayReplay has the range wait by a schedule of its own, because its next event
+// was not taken: what is said meanwhile need not share its fate. It is dead again
+// when that has lasted as long as tries last.
+func (w *worker) delayReplay(ctx context.Context, a attempt) error {
 	now := time.Now()
-	h, over := w.heldOn(now, w.replay.kept.Since, a)
-	dead := w.replay.kept
-	dead.First, dead.State, dead.Since, dead.Tries, dead.Reason = w.replay.at, Dead, h.Since, h.Tries, a.words
-	if over {
-		head, err := w.s.o.Journal.Head(ctx, w.topic())
-		if err != nil {
-			return err
-		}
-		if w.head == nil && w.read >= head {
-			h = Hold{}
-		}
+	k := w.replay.kept
+	k.First = w.replay.at
+	if k.Tries == 0 {
+		k.Since = stored(now)
 	}
+	k.fail(now, a)
 	err := w.change(ctx, func(t Tx, row *Row) error {
-		row.Hold, row.Error = h, a.words
-		if !over {
-			return w.moveReplay(t)
-		}
+		row.Error = a.words
 		if err := t.DropKept(background, w.id, w.replay.kept.First); err != nil {
 			return err
 		}
-		return t.Keep(background, dead)
+		return t.Keep(background, k)
 	})
 	if err != nil {
 		return err
 	}
-	if over {
+	if k.State == Dead {
 		w.s.counts.died.Add(1)
 		w.replay, err = w.nextReplay(ctx, w.s.o.Store)
 		return err
 	}
-	w.replay.kept.First, w.replay.saved = w.replay.at, now
+	w.replay.kept, w.replay.saved, w.replay.page = k, now, nil
 	return nil
 }

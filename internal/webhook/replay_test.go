@@ -327,8 +327,8 @@ func TestReplayWaits(t *testing.T) {
 		m.again(2, 8)
 		time.Sleep(10 * time.Minute)
 		m.has("", "", "2-8")
-		if h := m.find2(m.hook.ID); h.Hold.Tries < 10 {
-			t.Errorf("it is %+v", h)
+		if list, err := m.Kept(bg, m.hook.ID, webhook.Replaying, 0, 1); err != nil || list[0].Tries < 10 {
+			t.Errorf("it is %+v, %v", list, err)
 		}
 		m.emit(m.ref, 11, 12)
 		time.Sleep(10 * time.Minute)
@@ -369,6 +369,40 @@ func TestReplayWaits(t *testing.T) {
 			t.Errorf("tried %s", got)
 		}
 		m.has("", "", "")
+	})
+}
+
+// TestReplayHoldsUpNobody has a receiver fail with one event that is replayed to it,
+// and with nothing else: what is said meanwhile comes at once, and the range is
+// dead when it has been tried for three days.
+func TestReplayHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMoody(t)
+		defer m.stop()
+		m.answer = func(e event, _ int) (webhook.Answer, error) {
+			if string(e.Data) == "4" {
+				return status(500)
+			}
+			return status(200)
+		}
+		m.again(3, 5)
+		time.Sleep(time.Minute)
+		if got := m.fresh(); !strings.HasPrefix(got, "3 4 ") {
+			t.Errorf("tried %s", got)
+		}
+		m.has("", "", "4-5")
+		for n := 11; n <= 85; n++ {
+			m.emit(m.ref, n, n)
+			time.Sleep(time.Second)
+			if got := m.fresh(); !strings.Contains(got, strconv.Itoa(n)) {
+				t.Errorf("tried %s, and not %d", got, n)
+			}
+			time.Sleep(time.Hour)
+		}
+		m.has("", "4-5", "")
+		if h := m.find2(m.hook.ID); h.Hold != (webhook.Hold{}) {
+			t.Errorf("it is %+v", h)
+		}
 	})
 }
 
@@ -423,24 +457,32 @@ func TestReplayOfWhatIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := newMoody(t)
 		defer m.stop()
+		m.becomes(500, "")
+		m.again(2, 7)
+		time.Sleep(time.Second)
+		m.becomes(200, "")
 		i, err := m.instances.Get(bg, m.ref)
 		m.ok(err)
 		_, err = m.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
 			return nil, tx.Raise(instance.Topic(i.ID), 5)
 		})).Wait(bg)
 		m.ok(err)
-		m.again(2, 7)
-		time.Sleep(2 * time.Second)
-		if got := m.fresh(); got != "5 6 7 " {
+		time.Sleep(10 * time.Second)
+		if got := m.fresh(); got != "2 5 6 7 " {
 			t.Errorf("tried %s", got)
 		}
 		m.has("", "2-4", "")
-		m.again(3, 3)
+		// What was taken is not dead for being asked for too late, nor is what is dead any more so.
+		m.replay(m.hook.ID, webhook.Replay{From: 1, To: 3}, 0)
+		m.replay(m.hook.ID, webhook.Replay{From: 1, To: 5}, 1)
 		time.Sleep(2 * time.Second)
-		m.has("", "2-2 3-3 4-4", "")
-		if list := m.tried(m.hook.ID, webhook.TryQuery{Limit: 1000}); len(list) != 13 {
+		m.has("", "2-4", "")
+		m.replay(m.hook.ID, webhook.Replay{Dead: true}, 3)
+		time.Sleep(2 * time.Second)
+		m.has("", "2-4", "")
+		if list := m.tried(m.hook.ID, webhook.TryQuery{Limit: 1000}); len(list) != 15 {
 			t.Errorf("%d are in the log", len(list))
-		} else if _, body, err := m.Try(bg, m.hook.ID, list[12].ID); err != nil || body != nil {
+		} else if _, body, err := m.Try(bg, m.hook.ID, list[14].ID); err != nil || body != nil {
 			t.Errorf("%s, %v", body, err)
 		}
 	})

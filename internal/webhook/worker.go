@@ -79,7 +79,7 @@ func (w *worker) turn(ctx context.Context) error {
 			return err
 		}
 	}
-	if w.replay.some && !w.held() {
+	if w.replay.some && !w.held() && w.replayDue() {
 		if err := w.replayOne(ctx); err != nil {
 			return err
 		}
@@ -90,11 +90,7 @@ func (w *worker) turn(ctx context.Context) error {
 	switch {
 	case w.head != nil:
 		return w.deliver(ctx)
-	case w.replay.some && w.held(): // it is the probe, where nothing else waits
-		w.release()
-		if err := wait(ctx, w.row.Hold.Next); err != nil {
-			return err
-		}
+	case w.replay.some && w.replayDue(): // on hold, too: it is the probe, where nothing else waits
 		return w.replayOne(ctx)
 	}
 	return nil
@@ -136,14 +132,26 @@ func (w *worker) wants(m *journal.Message) bool {
 // due is when something else than the next event is to be tried; ok is false
 // where there is nothing.
 func (w *worker) due() (at time.Time, ok bool) {
-	switch {
-	case w.replay.some:
-		return time.Time{}, true
-	case w.some && !w.held():
-		return w.parked.Next, true
+	if w.some && !w.held() {
+		at, ok = w.parked.Next, true
 	}
-	return time.Time{}, false
+	if w.replay.some {
+		if next := w.replayNext(); !ok || next.Before(at) {
+			at, ok = next, true
+		}
+	}
+	return at, ok
 }
+
+// replayNext is when the range that is replayed is tried next.
+func (w *worker) replayNext() time.Time {
+	if next := w.row.Hold.Next; next.After(w.replay.kept.Next) {
+		return next
+	}
+	return w.replay.kept.Next
+}
+
+func (w *worker) replayDue() bool { return !time.Now().Before(w.replayNext()) }
 
 // fill reads on; more is false where something else is due before there is more.
 func (w *worker) fill(ctx context.Context) (more bool, err error) {
@@ -306,6 +314,7 @@ func (w *worker) change(ctx context.Context, f func(t Tx, row *Row) error) error
 func (w *worker) well(ctx context.Context) error {
 	if w.held() {
 		w.s.o.Log.Info("a webhook is reached again", "webhook", w.id, "since", w.row.Hold.Since, "tries", w.row.Hold.Tries)
+		w.replay.kept.Tries, w.replay.kept.Next = 0, time.Time{}
 	}
 	return w.change(ctx, func(_ Tx, row *Row) error {
 		row.Hold, row.Error = Hold{}, ""
@@ -417,6 +426,18 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt, also func(t Tx
 	return false, err
 }
 
+// fail notes one more try in vain: it is tried again by the schedule, and dead at
+// its end.
+func (k *Kept) fail(now time.Time, a attempt) {
+	end := k.Since.Add(maxTrying)
+	k.Tries++
+	k.Reason = a.words
+	k.Next = stored(next(now, end, k.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
+	if !now.Before(end) {
+		k.State, k.Next = Dead, time.Time{}
+	}
+}
+
 // again tries the parked event that is due.
 func (w *worker) again(ctx context.Context) error {
 	k := w.parked
@@ -438,12 +459,7 @@ func (w *worker) again(ctx context.Context) error {
 	case a.verdict == Gone:
 		return w.disable(ctx, a)
 	}
-	now := time.Now()
-	end := k.Since.Add(maxTrying)
-	k.Tries++
-	k.Reason = a.words
-	k.Next = stored(next(now, end, k.Tries, a.retryAfter, rand.Float64())) //nolint:gosec // it spreads tries, and is no secret
-	if expired || !now.Before(end) {
+	if k.fail(time.Now(), a); expired {
 		k.State, k.Next = Dead, time.Time{}
 	}
 	err = w.change(ctx, func(t Tx, _ *Row) error {
