@@ -102,11 +102,8 @@ func (a *API) mustAdmin(r *http.Request) error {
 type idempotency string
 
 func idempotencyKey(r *http.Request) (idempotency, error) {
-	k := r.Header.Get("Idempotency-Key")
-	if len(k) > 255 {
-		return "", status.Errorf(status.Invalid, "BAD_KEY", "the Idempotency-Key may have 255 bytes")
-	}
-	return idempotency(k), nil
+	k, err := gateway.IdempotencyKey(r)
+	return idempotency(k), err
 }
 
 // in is what makes a request happen once. The scope says who asks and where to,

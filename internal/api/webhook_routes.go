@@ -35,7 +35,7 @@ func (a *API) webhooks() []route {
 	drop := one("DELETE", "", "Delete a webhook, and what is kept of it", a.dropWebhook, "")
 	drop.code, drop.errors = http.StatusNoContent, []int{404, 409}
 	rotate := one("POST", "/rotate", "Replace a webhook's secret and key; for a time the old ones sign beside them", a.rotateWebhook, "WebhookKeys")
-	rotate.body, rotate.media, rotate.errors = "Rotation", asJSON, []int{404, 409}
+	rotate.body, rotate.media, rotate.once, rotate.errors = "Rotation", asJSON, true, []int{404, 409}
 	tries := one("GET", "/deliveries", "What was tried, the newest first: of each webhook the newest 100, for a week", a.deliveries, "Deliveries")
 	tries.query = []parameter{
 		{"before", "Number", "those before this one: next of the page before"},

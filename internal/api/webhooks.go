@@ -313,7 +313,11 @@ func (a *API) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is %.40q, and no time such as 24h or 0s", in.Overlap)
 	}
-	made, err := a.o.Webhooks.Rotate(r.Context(), id, overlap)
+	ik, err := idempotencyKey(r)
+	if err != nil {
+		return err
+	}
+	made, err := a.o.Webhooks.Rotate(r.Context(), id, overlap, string(ik))
 	if err != nil {
 		return err
 	}

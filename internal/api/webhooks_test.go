@@ -80,6 +80,10 @@ func TestWebhooksOfAnInstance(t *testing.T) {
 		t.Errorf("%+v", rotated)
 	}
 
+	if again := call("POST", path+"/rotate", `{}`, append(north, "Idempotency-Key", "r")...); again.body != call("POST", path+"/rotate", `{}`, append(north, "Idempotency-Key", "r")...).body {
+		t.Error("a key rotates twice")
+	}
+
 	// What is another's is not there.
 	for _, c := range [][2]string{{"GET", ""}, {"PATCH", ""}, {"DELETE", ""}, {"POST", "/rotate"}} {
 		call(c[0], path+c[1], "{}", south...).isProblem(t, http.StatusNotFound, "WEBHOOK_NOT_FOUND")

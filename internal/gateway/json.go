@@ -53,6 +53,15 @@ func ReadJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	return DecodeJSON(b, v)
 }
 
+// IdempotencyKey is what makes a request that comes twice one; "" for none.
+func IdempotencyKey(r *http.Request) (string, error) {
+	k := r.Header.Get("Idempotency-Key")
+	if len(k) > 255 {
+		return "", status.Errorf(status.Invalid, "BAD_KEY", "the Idempotency-Key may have 255 bytes")
+	}
+	return k, nil
+}
+
 // ReadBody reads a request's body of at most limit bytes.
 func ReadBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, limit))

@@ -175,6 +175,50 @@ func TestOptions(t *testing.T) {
 	}
 }
 
+// TestCreateAgain sees that a key makes one instance, and tells its token again as
+// long as it is that one; never that of one which is no more.
+func TestCreateAgain(t *testing.T) {
+	made := 0
+	w := start(t, t.TempDir(), instance.Options{Made: func(string) { made++ }})
+	create := func(name, key string) (instance.Instance, instance.Token, error) {
+		return w.Create(bg, instance.Spec{Name: name, Key: key})
+	}
+	for _, name := range []string{"a", ""} {
+		made = 0
+		i, token, err := create(name, "k")
+		w.ok(err)
+		again, same, err := create(name, "k")
+		if err != nil || again.ID != i.ID || same != token || made != 1 {
+			t.Fatalf("%+v %+v, then %+v %+v, %v", i, token, again, same, err)
+		}
+		_, err = w.Authenticate(bg, same.Text)
+		w.ok(err)
+		for _, key := range []string{"", "other"} {
+			_, _, err := create(i.Name, key)
+			w.refused(err, instance.ErrNameTaken)
+		}
+		// Another one of the name has another token, and the first one's stays dead.
+		_, err = w.Delete(bg, instance.ByID(i.ID))
+		w.ok(err)
+		next, fresh, err := create(name, "k")
+		if err != nil || next.ID == i.ID || fresh.Text == token.Text || next.Name != i.Name {
+			t.Fatalf("%+v %+v, %v", next, fresh, err)
+		}
+		_, err = w.Authenticate(bg, token.Text)
+		w.refused(err, instance.ErrTokenEnded)
+		// What was replaced is told no more.
+		_, err = w.RefreshToken(bg, instance.ByID(next.ID), fresh.Text)
+		w.ok(err)
+		_, _, err = create(name, "k")
+		w.refused(err, instance.ErrNameTaken)
+	}
+	first, _, err := create("b", "k")
+	w.ok(err)
+	if second, _, err := create("c", "k"); err != nil || second.ID == first.ID {
+		t.Errorf("%+v, %+v, %v", first, second, err)
+	}
+}
+
 func TestNames(t *testing.T) {
 	w := start(t, t.TempDir(), instance.Options{Names: []string{"order.paid", "chats.set", "order.paid"}})
 	n := w.Names()

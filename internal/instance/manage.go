@@ -2,8 +2,9 @@ package instance
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/subtle"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"time"
 
@@ -15,13 +16,19 @@ type Spec struct {
 	Name               string // "": one is made
 	Description        string
 	ExternalAttributes json.RawMessage // nil or null for none
+	Key                string          // of a request that may come twice; "" for none
 }
 
-// Create makes an instance and its token.
+// keyLasts is how long a key has Create tell again what it made.
+const keyLasts = 24 * time.Hour
+
+// Create makes an instance and its token. With the Key that made it, it tells
+// both again, for a day, as long as the token is that one: its secret follows
+// from the key and the instance's number, which is never given twice.
 func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error) {
 	row := Row{Instance: Instance{Name: spec.Name, Description: spec.Description}}
 	if row.Name == "" {
-		row.Name = "instance-" + strings.ToLower(rand.Text()[:10])
+		row.Name = "instance-" + strings.ToLower(s.signer.secret("name", spec.Key)[:10])
 	}
 	if err := checkName(row.Name); err != nil {
 		return Instance{}, Token{}, err
@@ -33,35 +40,41 @@ func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error
 	if row.ExternalAttributes, err = cleanAttributes(spec.ExternalAttributes); err != nil {
 		return Instance{}, Token{}, err
 	}
-	var token Token
-	if token.Text, row.Hash, err = s.sign(row.Name); err != nil {
-		return Instance{}, Token{}, err
-	}
+	secret, again := "", false
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if _, taken, err := t.InstanceByName(background, row.Name); err != nil {
+		have, taken, err := t.InstanceByName(background, row.Name)
+		if err != nil {
 			return nil, err
-		} else if taken {
-			return nil, ErrNameTaken
 		}
-		var err error
+		if taken {
+			secret = s.signer.secret(fmt.Sprint("token/", have.ID), spec.Key)
+			if s.o.Now().Sub(have.Created) >= keyLasts || subtle.ConstantTimeCompare(have.Hash, hashOf(secret)) == 0 {
+				return nil, ErrNameTaken
+			}
+			row, again = have, true
+			return nil, nil
+		}
 		if row.ID, err = t.NextID(background); err != nil {
 			return nil, err
 		}
+		secret = s.signer.secret(fmt.Sprint("token/", row.ID), spec.Key)
+		row.Hash = hashOf(secret)
 		if row.Token, err = t.NextToken(background); err != nil {
 			return nil, err
 		}
-		row.Created = stored(tx.Now())
+		row.Created = stored(s.o.Now().UTC()) // of the clock that its token goes by
 		row.Updated = row.Created
 		return nil, t.AddInstance(background, row)
 	})
 	if err != nil {
 		return Instance{}, Token{}, err
 	}
-	if s.o.Made != nil {
+	if s.o.Made != nil && !again {
 		s.o.Made(row.Name)
 	}
-	token.ID = row.Token
-	return row.Instance, token, nil
+	token := Token{ID: row.Token}
+	token.Text, err = s.sign(row.Name, secret, row.Created)
+	return row.Instance, token, err
 }
 
 // stored is a time cut to what the store keeps, so that a row read back is the same.

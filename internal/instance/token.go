@@ -2,9 +2,11 @@ package instance
 
 import (
 	"context"
+	"crypto/hkdf"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base32"
 	"errors"
 	"fmt"
 	"time"
@@ -79,18 +81,30 @@ func hashOf(secret string) []byte {
 	return h[:]
 }
 
-// sign makes a token for the instance of a name, and the hash to keep of it.
-func (s *Service) sign(name string) (text string, hash []byte, err error) {
-	now := s.o.Now()
+// sign makes a token for the instance of a name, with a secret of which the hash
+// is kept.
+func (s *Service) sign(name, secret string, now time.Time) (string, error) {
 	c := claims{
-		InstanceName: name, APIName: s.o.APIName, TokenID: rand.Text(),
+		InstanceName: name, APIName: s.o.APIName, TokenID: secret,
 		RegisteredClaims: jwt.RegisteredClaims{Subject: subject, IssuedAt: jwt.NewNumericDate(now)},
 	}
 	if s.o.TokenTTL > 0 {
 		c.ExpiresAt = jwt.NewNumericDate(now.Add(s.o.TokenTTL))
 	}
-	text, err = jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(s.signer.key)
-	return text, hashOf(c.TokenID), err
+	return jwt.NewWithClaims(jwt.SigningMethodHS256, c).SignedString(s.signer.key)
+}
+
+// secret is a text that nobody can guess: for a request with a key the same for
+// the same, else another each time.
+func (s signer) secret(of, key string) string {
+	if key == "" {
+		return rand.Text()
+	}
+	b, err := hkdf.Key(sha256.New, s.key, nil, "kabar/instance/"+of+"/"+key, 20)
+	if err != nil {
+		panic(err) // only a length that the hash cannot give fails
+	}
+	return base32.StdEncoding.EncodeToString(b)
 }
 
 // of says whether the token is the one that row has now.
@@ -141,9 +155,8 @@ func (s *Service) RefreshToken(ctx context.Context, ref Ref, old string) (Token,
 	if err != nil {
 		return Token{}, err
 	}
-	token := Token{}
-	var hash []byte
-	if token.Text, hash, err = s.sign(c.InstanceName); err != nil {
+	token, secret := Token{}, rand.Text()
+	if token.Text, err = s.sign(c.InstanceName, secret, s.o.Now()); err != nil {
 		return Token{}, err
 	}
 	err = s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
@@ -158,7 +171,7 @@ func (s *Service) RefreshToken(ctx context.Context, ref Ref, old string) (Token,
 		if token.ID, err = t.NextToken(background); err != nil {
 			return nil, err
 		}
-		row.Token, row.Hash = token.ID, hash
+		row.Token, row.Hash = token.ID, hashOf(secret)
 		said, err := s.tokenRefreshed(row, replaced)
 		if err != nil {
 			return nil, err

@@ -156,7 +156,7 @@ func (w *world) set(ref instance.Ref, to string) (webhook.Webhook, string) {
 // rotate gives a webhook another secret.
 func (w *world) rotate(id uint64) string {
 	w.t.Helper()
-	made, err := w.Rotate(bg, id, webhook.Overlap)
+	made, err := w.Rotate(bg, id, webhook.Overlap, "")
 	w.ok(err)
 	return made.Secret
 }

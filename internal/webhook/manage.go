@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"slices"
@@ -267,30 +268,50 @@ const (
 )
 
 // Rotate gives a webhook a new secret, which is never told again, and a new
-// key. The old ones sign beside them as long as overlap says.
-func (s *Service) Rotate(ctx context.Context, id uint64, overlap time.Duration) (Made, error) {
+// key. The old ones sign beside them as long as overlap says. The ref that gave
+// it those it has gives no others, and tells them again, for a day: else who asks
+// twice, for an answer that was lost, would end the secret that is still in use.
+func (s *Service) Rotate(ctx context.Context, id uint64, overlap time.Duration, ref string) (Made, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return Made{}, status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is from 0s to %v", MaxOverlap)
 	}
-	secret := sign.NewSecret()
+	var secret string
 	var row Row
+	again := false
 	err := s.change(ctx, func(tx *journal.Tx, t Tx) (err error) {
 		if row, err = own(background, t, id); err != nil {
 			return err
+		}
+		if ref != "" && tx.Now().Sub(row.Updated) < refLasts {
+			secret = s.rotated(row, ref)
+			if has, err := s.sealer.open(id, row.Secret); err == nil && hmac.Equal([]byte(has), []byte(secret)) {
+				again = true
+				return nil
+			}
 		}
 		row.OldSecret, row.OldUntil = row.Secret, stored(tx.Now().Add(overlap))
 		if overlap == 0 {
 			row.OldSecret = nil
 		}
-		row.Secret = s.sealer.seal(id, secret)
 		row.Keys++
+		if secret = sign.NewSecret(); ref != "" {
+			secret = s.rotated(row, ref)
+		}
+		row.Secret = s.sealer.seal(id, secret)
 		return s.put(tx, t, &row, true, nil, row.Webhook)
 	})
 	if err != nil {
 		return Made{}, err
 	}
-	s.outdated(id)
+	if !again {
+		s.outdated(id)
+	}
 	return Made{row.Webhook, secret, s.publicKey(row), row.OldUntil}, nil
+}
+
+// rotated is the secret that a ref gives a webhook whose keys were replaced so often.
+func (s *Service) rotated(row Row, ref string) string {
+	return sign.Derive(s.o.Key, fmt.Sprintf("webhook/%d/%d/%s", row.ID, row.Keys, ref))
 }
 
 // minRate is the lowest: an event in a thousand seconds.

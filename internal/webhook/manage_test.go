@@ -169,6 +169,32 @@ func TestAddAgainDisturbsNobody(t *testing.T) {
 	})
 }
 
+// TestRotateAgain sees that a request that comes twice, because its answer was
+// lost, replaces the keys once: those that receivers have still sign beside them.
+func TestRotateAgain(t *testing.T) {
+	folder := t.TempDir()
+	w := start(t, folder, webhook.Options{Sender: loopback(t)})
+	ref, _ := w.create("a")
+	hook := w.add(ref, webhook.Changes{URL: to("https://x.test")})
+	rotate := func(ref string) webhook.Made {
+		t.Helper()
+		made, err := w.Rotate(bg, hook.ID, webhook.Overlap, ref)
+		w.ok(err)
+		return made
+	}
+	one := rotate("k")
+	w.stop()
+	w = start(t, folder, webhook.Options{Sender: loopback(t)})
+	if again := rotate("k"); again.Secret != one.Secret || again.PublicKey != one.PublicKey || again.OldUntil != one.OldUntil || sign.Check(one.Secret) != nil {
+		t.Errorf("%+v, then %+v", one, again)
+	}
+	other := rotate("l")
+	back := rotate("k")
+	if plain := rotate(""); other.Secret == one.Secret || back.Secret == one.Secret || back.Secret == other.Secret || plain.Secret == back.Secret {
+		t.Errorf("%+v, %+v, %+v, %+v", one, other, back, plain)
+	}
+}
+
 // TestKeys sees who accepts what is sent while keys are replaced, and when the
 // old ones are over.
 func TestKeys(t *testing.T) {
@@ -201,7 +227,7 @@ func TestKeys(t *testing.T) {
 			}
 		}
 		accepted(first, true)
-		second, err := w.Rotate(bg, first.ID, time.Hour)
+		second, err := w.Rotate(bg, first.ID, time.Hour, "")
 		w.ok(err)
 		accepted(first, true)
 		accepted(second, true)
@@ -214,12 +240,12 @@ func TestKeys(t *testing.T) {
 		if got, _, _ := said(); strings.Count(got, "v1,") != 1 || strings.Count(got, "v1a,") != 1 {
 			t.Errorf("signed %s", got)
 		}
-		third, err := w.Rotate(bg, first.ID, 0)
+		third, err := w.Rotate(bg, first.ID, 0, "")
 		w.ok(err)
 		accepted(second, false)
 		accepted(third, true)
 		for _, overlap := range []time.Duration{-1, webhook.MaxOverlap + 1} {
-			if _, err := w.Rotate(bg, first.ID, overlap); err == nil {
+			if _, err := w.Rotate(bg, first.ID, overlap, ""); err == nil {
 				t.Errorf("an overlap of %v", overlap)
 			}
 		}

@@ -11,7 +11,7 @@
 //
 // # Instances
 //
-//	POST   /instance/create {instanceName?, description?, externalAttributes?}  admin  201 {id, name, description, createdAt, updatedAt, Auth:{id, token}}; a name taken is 403
+//	POST   /instance/create {instanceName?, description?, externalAttributes?}  admin  201 {id, name, description, createdAt, updatedAt, Auth:{id, token}}; a name taken is 403; with the same Idempotency-Key again, within a day, the same answer
 //	GET    /instance/fetchInstances                                            admin  200 [instance]
 //	GET    /instance/fetchInstance/{name}                                      both   200 instance
 //	PATCH  /instance/update/{name} {description?, externalAttributes?, ownerJid?}  both   200 instance

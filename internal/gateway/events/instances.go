@@ -87,10 +87,14 @@ func (g *Gateway) create(w http.ResponseWriter, r *http.Request) error {
 		Description string          `json:"description"`
 		Attributes  json.RawMessage `json:"externalAttributes"`
 	}
+	key, err := gateway.IdempotencyKey(r)
+	if err != nil {
+		return err
+	}
 	if err := gateway.ReadJSON(w, r, &in); err != nil {
 		return err
 	}
-	i, t, err := g.o.Instances.Create(r.Context(), instance.Spec{Name: in.Name, Description: in.Description, ExternalAttributes: in.Attributes})
+	i, t, err := g.o.Instances.Create(r.Context(), instance.Spec{Name: in.Name, Description: in.Description, ExternalAttributes: in.Attributes, Key: key})
 	if err != nil {
 		return err
 	}
