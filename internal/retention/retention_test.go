@@ -420,3 +420,25 @@ func TestWhatWasLookedAtIsNotAgain(t *testing.T) {
 		t.Errorf("it comes as far as %d, %v", pos, err)
 	}
 }
+
+// TestWhatBecameShorter: a topic whose messages were rewritten is as long as
+// they are now, and nothing more is deleted of it.
+func TestWhatBecameShorter(t *testing.T) {
+	w := open(t, retention.Kind{Name: "room", Policy: retention.Policy{Bytes: 4000}})
+	for range 6 {
+		long := w.do(say(strings.Repeat("x", 500), "room/1"))[0]
+		w.pass()
+		w.do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+			now := *long
+			now.Data = []byte("deleted")
+			return nil, tx.Rewrite(&now)
+		}))
+	}
+	for range 4 {
+		w.do(say(strings.Repeat("x", 500), "room/1"))
+		w.pass()
+	}
+	if floor, err := w.journal.Floor(t.Context(), "room/1"); err != nil || floor != 1 {
+		t.Errorf("it begins at %d, %v", floor, err)
+	}
+}

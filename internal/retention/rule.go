@@ -151,10 +151,12 @@ type weights struct {
 	of      map[string]weight
 }
 
-// weight is the bytes of a topic's messages from floor up to before next.
+// weight is the bytes of a topic's messages from floor up to before next, as
+// they were when so many rows of the journal had been rewritten.
 type weight struct {
 	floor, next uint64
 	bytes       int64
+	rewritten   uint64
 }
 
 // maxWeights bounds the topics that are known.
@@ -166,10 +168,14 @@ func (w *weights) floor(ctx context.Context, topic string, seq uint64, size int)
 		return 0, err
 	}
 	t, ok := w.of[topic]
-	if !ok || t.next != seq || t.floor < begin {
+	// Nothing goes for bytes that have gone already: who edits, deletes or is
+	// erased makes messages shorter.
+	rewritten := w.journal.Stats().Rewritten
+	if !ok || t.next != seq || t.floor < begin || t.bytes+int64(size) > w.most && t.rewritten != rewritten {
 		if t, err = w.sum(ctx, topic, begin, seq); err != nil {
 			return 0, err
 		}
+		t.rewritten = rewritten
 	}
 	t.next, t.bytes = seq+1, t.bytes+int64(size)
 	for t.bytes > w.most && t.floor <= seq {
