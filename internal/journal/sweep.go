@@ -151,12 +151,12 @@ func (s *slice) take(ctx context.Context, d *Due) error {
 
 // Walk returns the messages of the rows after pos in the order in which they
 // were written, of at most limit rows: last is the last of these, pos where there
-// are no more. One that is damaged is left out.
+// are no more. One that is damaged is left out, and the damage is known.
 func (j *Journal) Walk(ctx context.Context, pos uint64, limit int) (ms []*Message, last uint64, err error) {
 	rows, err := j.o.Store.Rows(ctx, pos, limit)
 	last = pos
 	for _, row := range rows {
-		if r, err := decode(row); err == nil {
+		if r, err := decodeFrom(j.o.Store, row); err == nil {
 			ms = append(ms, &r.Message)
 		}
 		last = row.Pos
