@@ -15,6 +15,7 @@ import (
 type backupCmd struct {
 	config.Access `embed:""`
 	To            string `arg:"" name:"file" help:"The file to write, - for standard output. It holds secrets: keep it like a password."`
+	Force         bool   `help:"Replace the file if it is there."`
 }
 
 // Run makes a backup, and says what is in it.
@@ -28,12 +29,23 @@ func (c *backupCmd) Run(ctx context.Context, out io.Writer) error {
 		_, err := backup.WriteTo(ctx, c.Data, out, os.TempDir(), version)
 		return err
 	}
+	if _, err := os.Lstat(c.To); err == nil && !c.Force {
+		return fmt.Errorf("%s is there already: choose another name, or replace it with --force", c.To)
+	}
 	m, err := backup.Write(ctx, c.Data, c.To, version)
 	if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(out, "%s holds %d messages and %d files of %s, as of row %d of epoch %s. It holds the server's keys: keep it where only you can read it.\n",
 		c.To, m.Rows, len(m.Files), c.Data, m.Head, m.Epoch)
+	return err
+}
+
+// plain is why a file could not be opened, without the call that failed.
+func plain(err error) error {
+	if at := (*os.PathError)(nil); errors.As(err, &at) {
+		return at.Err
+	}
 	return err
 }
 
@@ -48,7 +60,7 @@ func (c *restoreCmd) Run(ctx context.Context, out io.Writer) error {
 	if c.From != "-" {
 		f, err := os.Open(c.From)
 		if err != nil {
-			return err
+			return fmt.Errorf("the backup %s cannot be read: %w", c.From, plain(err))
 		}
 		defer func() { _ = f.Close() }() // it was only read
 		in = f

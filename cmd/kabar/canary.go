@@ -50,9 +50,16 @@ func (s *server) newCanary() *canary.Canary {
 	})
 }
 
+// errStuck is why there is no canary while the journal is in trouble, which says
+// more of that.
+var errStuck = errors.New("nothing can be stored")
+
 // canaryPart is whether what is said arrives.
 func (s *server) canaryPart() api.Part {
 	since, why := s.canary.Failing()
+	if stuck, err := s.journal.Failing(); why == nil && err != nil {
+		return api.Failing("canary", stuck, errStuck)
+	}
 	return api.Failing("canary", since, why)
 }
 

@@ -144,7 +144,7 @@ func TestCanary(t *testing.T) {
 		<-hold
 		return nil, nil
 	}))
-	s.ready(t, http.StatusServiceUnavailable, "direct (since 2", "relay (since", "bot (since", "feed (since", "events (since", "not stored within 5s")
+	s.ready(t, http.StatusServiceUnavailable, "all gateways (since 2", "not stored within 5s")
 	close(hold)
 	if _, err := stuck.Wait(t.Context()); err != nil {
 		t.Error(err)

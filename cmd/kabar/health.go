@@ -13,6 +13,9 @@ import (
 // make room.
 const lowSpace = 512 << 20
 
+// noSpace is what is as good as nothing: the write-ahead log may need it at once.
+const noSpace = 16 << 20
+
 // restless is how long a part has to be as it was said to be, until the log
 // says something else of it.
 const restless = 10 * time.Second
@@ -44,15 +47,19 @@ func (s *server) dataPart() api.Part {
 	return api.Failing("data", since, why)
 }
 
-// spacePart is how much room there is. Little is no reason to send nobody here:
-// that it does not suffice the journal says.
+// spacePart is how much room there is. Little is no reason to send nobody here,
+// but none is.
 func (s *server) spacePart() api.Part {
+	return spaceOf(s.store.Free())
+}
+
+func spaceOf(free uint64, err error) api.Part {
 	p := api.Part{Name: "space", OK: true}
-	free, err := s.store.Free()
 	switch {
 	case err != nil:
 		p.Reason = err.Error()
 	case free < lowSpace:
+		p.OK = free >= noSpace
 		p.Reason = fmt.Sprintf("only %d MB are left on the disk", free>>20)
 	}
 	return p
@@ -70,6 +77,9 @@ func (s *server) watch(ctx context.Context) error {
 	for {
 		for i, part := range s.parts() {
 			p := part()
+			if p.Reason == errStuck.Error() { // the journal says it
+				continue
+			}
 			if last := &said[i]; last.reason == (p.Reason != "") || time.Since(last.at) < restless {
 				continue
 			}

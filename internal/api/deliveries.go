@@ -177,7 +177,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request) error {
 		IDs  []string `json:"ids"`
 		Dead bool     `json:"dead"`
 	}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	n, err := a.o.Webhooks.Replay(r.Context(), id, webhook.Replay{From: in.From, To: in.To, IDs: in.IDs, Dead: in.Dead})

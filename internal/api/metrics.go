@@ -154,7 +154,7 @@ func (a *API) retained(put func(prometheus.ValueType, string, string, float64, .
 		put(prometheus.GaugeValue, "store_bytes", "Size of the database file.", float64(r.Bytes))
 		put(prometheus.GaugeValue, "store_free_bytes", "How much of it is free, and used again by what is said next.", float64(r.Free))
 		if !r.Oldest.IsZero() {
-			put(prometheus.GaugeValue, "journal_oldest_seconds", "When the oldest message that is kept was said, in Unix time.", float64(r.Oldest.Unix()))
+			put(prometheus.GaugeValue, "journal_oldest_timestamp_seconds", "When the oldest message that is kept was said, in Unix time.", float64(r.Oldest.Unix()))
 		}
 	}
 

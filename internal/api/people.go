@@ -155,7 +155,7 @@ func (a *API) setBadges(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Badges *[]int `json:"badges"`
 	}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	if in.Badges == nil {

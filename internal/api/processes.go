@@ -164,7 +164,7 @@ func (a *API) publishProcess(w http.ResponseWriter, r *http.Request) error {
 	var in struct {
 		Version uint64 `json:"version"`
 	}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	if in.Version > 1<<31-1 {

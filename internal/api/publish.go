@@ -51,7 +51,7 @@ func (a *API) publish(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var p publication
-	if err := gateway.ReadJSON(w, r, &p); err != nil {
+	if err := readJSON(w, r, &p); err != nil {
 		return err
 	}
 	caused, err := hops(r)

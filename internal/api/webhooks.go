@@ -110,7 +110,7 @@ func (a *API) ownWebhook(r *http.Request) (uint64, error) {
 	}
 	h, err := a.o.Webhooks.Get(r.Context(), id)
 	if err == nil && owner.ID != 0 && h.Instance != owner.ID {
-		err = webhook.ErrNotFound // as one that is not: whose it is, is nobody else's business
+		err = webhook.ErrNoID // as one that is not: whose it is, is nobody else's business
 	}
 	return id, err
 }
@@ -206,7 +206,7 @@ func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var in hookSpec
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	c, err := in.changes()
@@ -267,7 +267,7 @@ func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var in hookSpec
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	c, err := in.changes()
@@ -306,12 +306,12 @@ func (a *API) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
 	in := struct {
 		Overlap string `json:"overlap"`
 	}{webhook.Overlap.String()}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	overlap, err := time.ParseDuration(in.Overlap)
 	if err != nil {
-		return status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is %.40q, and no time such as 24h or 0s", in.Overlap)
+		return status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is %.40q, and no time from 0s to %v, such as 24h", in.Overlap, webhook.MaxOverlap)
 	}
 	ik, err := idempotencyKey(r)
 	if err != nil {

@@ -125,7 +125,7 @@ func TestWebhooksOfAnInstance(t *testing.T) {
 	} {
 		call("POST", "", body).isProblem(t, http.StatusBadRequest, code)
 	}
-	for _, overlap := range []string{"x", "-1s", "169h"} {
+	for _, overlap := range []string{"x", "-1s", "169h", "400d"} {
 		call("POST", path+"/rotate", `{"overlap":"`+overlap+`"}`).isProblem(t, http.StatusBadRequest, "OVERLAP_INVALID")
 	}
 	call("POST", "", `{"instance":"nobody","url":"https://x"}`).isProblem(t, http.StatusNotFound, "INSTANCE_NOT_FOUND")

@@ -47,7 +47,10 @@ type File struct {
 func Write(ctx context.Context, folder, path, version string) (Manifest, error) {
 	out, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.new") // mode 0600
 	if err != nil {
-		return Manifest{}, err
+		if at := (*os.PathError)(nil); errors.As(err, &at) {
+			err = at.Err
+		}
+		return Manifest{}, fmt.Errorf("no file can be made in the folder %s: %w", filepath.Dir(path), err)
 	}
 	defer func() { _ = os.Remove(out.Name()) }() // what is left of one that failed
 	m, err := WriteTo(ctx, folder, out, filepath.Dir(path), version)

@@ -88,8 +88,11 @@ func (r *restore) unpack(archive *tar.Reader) (m Manifest, err error) {
 		if errors.Is(err, io.EOF) {
 			return m, errors.New("this backup is cut short, or is none: it has no manifest at its end")
 		}
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, tar.ErrHeader) {
+			return m, errors.New("this backup is damaged or cut short, or is none: give the file that `kabar backup` wrote")
+		}
 		if err != nil {
-			return m, fmt.Errorf("this backup is damaged or cut short, or is none: %w", err)
+			return m, fmt.Errorf("this backup cannot be read: %w", err)
 		}
 		if h.Name == manifestName {
 			return r.compare(archive)

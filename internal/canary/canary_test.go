@@ -19,7 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/store/storetest"
+	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -41,15 +41,48 @@ type world struct {
 	addr    string
 
 	kept     atomic.Int64
+	dialed   atomic.Int64
 	full     atomic.Bool // the disk is
 	occupied atomic.Bool
 	closed   atomic.Bool // nobody gets in
+	broken   atomic.Bool // the journal can store nothing
+}
+
+// failing is a store whose commits fail while broken is set.
+type failing struct {
+	journal.Store
+	broken *atomic.Bool
+}
+
+type failingBatch struct {
+	journal.Batch
+	broken *atomic.Bool
+}
+
+func (f failing) Begin(ctx context.Context) (journal.Batch, error) {
+	b, err := f.Store.Begin(ctx)
+	return failingBatch{b, f.broken}, err
+}
+
+func (b failingBatch) Commit() error {
+	if b.broken.Load() {
+		return errors.New("the disk is broken")
+	}
+	return b.Batch.Commit()
 }
 
 func start(t *testing.T, patience time.Duration) *world {
 	t.Helper()
-	_, j, stop := storetest.Start(t, t.TempDir())
-	w := &world{t: t, journal: j}
+	w := &world{t: t}
+	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(t.Context(), journal.Options{Store: failing{st, &w.broken}, Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.journal = j
 	w.hub = hub.New(j, hub.Options{Shards: 1, Occupied: func(string, bool) { w.occupied.Store(true) }})
 	sockets := ws.New(ws.Options{Log: slog.New(slog.DiscardHandler)})
 	say := func(text string) *journal.Message { return &journal.Message{Kind: "said", Data: []byte(text)} }
@@ -63,7 +96,7 @@ func start(t *testing.T, patience time.Duration) *world {
 			return nil
 		},
 		Dial: func(ctx context.Context) (net.Conn, error) {
-			if w.closed.Load() {
+			if w.dialed.Add(1); w.closed.Load() {
 				return nil, errors.New("the door is closed")
 			}
 			return new(net.Dialer).DialContext(ctx, "tcp", w.addr)
@@ -78,6 +111,7 @@ func start(t *testing.T, patience time.Duration) *world {
 	live, cancel := context.WithCancel(context.Background())
 	flying, ground := context.WithCancel(context.Background())
 	var running, flock sync.WaitGroup
+	running.Go(func() { _ = j.Run(live, func([]*journal.Message) {}) })
 	running.Go(func() { _ = w.hub.Run(live) })
 	running.Go(func() { _ = gateway.Serve(l, sockets, func(string) ws.Acceptor { return w.Accept }, h) })
 	flock.Go(func() { _ = w.Run(flying) })
@@ -89,7 +123,9 @@ func start(t *testing.T, patience time.Duration) *world {
 		}
 		cancel()
 		running.Wait()
-		stop()
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
 	})
 	return w
 }
@@ -123,7 +159,7 @@ func (w *world) fails(words ...string) {
 	w.t.Helper()
 	w.eventually("it fails with "+strings.Join(words, ", "), func() bool {
 		err := w.Health()
-		for _, word := range append(words, "one (since 2", "two (since 2") {
+		for _, word := range append(words, "all gateways (since 2") {
 			if err == nil || !strings.Contains(err.Error(), word) {
 				return false
 			}
@@ -202,6 +238,24 @@ func TestWhereItStops(t *testing.T) {
 	close(b.hold)
 	w.arrives()
 	w.hub.Unsubscribe(s)
+}
+
+// What the journal knows of is not the canary's trouble, and none after it.
+func TestTheJournalsTrouble(t *testing.T) {
+	w := start(t, 5*time.Second)
+	w.arrives()
+	w.broken.Store(true)
+	for before := w.dialed.Load(); w.dialed.Load() < before+8; time.Sleep(5 * time.Millisecond) {
+		if err := w.Health(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.broken.Store(false)
+	for before := w.Stats(); w.Stats()[0].Count < before[0].Count+3; time.Sleep(5 * time.Millisecond) {
+		if err := w.Health(); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // blocking is a connection whose Send waits.

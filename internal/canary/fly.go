@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -89,6 +90,8 @@ func (c *Canary) Run(ctx context.Context) error {
 func (c *Canary) fly(ctx context.Context, b *bird) {
 	trying, cancel := context.WithTimeout(ctx, c.o.Patience)
 	defer cancel()
+	before := c.o.Journal.Stats().Failures
+	_, trouble := c.o.Journal.Failing()
 	next, took, err := c.try(trying, b)
 	if err != nil {
 		next.close()
@@ -98,6 +101,9 @@ func (c *Canary) fly(ctx context.Context, b *bird) {
 	b.last = next
 	if ctx.Err() != nil { // the server stops
 		return
+	}
+	if err != nil && (trouble != nil || c.o.Journal.Stats().Failures > before) {
+		return // nothing can be stored, which the journal says itself
 	}
 	b.note(err, took)
 }
@@ -161,6 +167,9 @@ func (c *Canary) open(ctx context.Context, b *bird) (*client, error) {
 	var at net.Error
 	if errors.Is(err, context.DeadlineExceeded) || errors.As(err, &at) && at.Timeout() {
 		return nil, fmt.Errorf("no answer within %v", c.o.Patience)
+	}
+	if asked := (*url.Error)(nil); errors.As(err, &asked) {
+		err = asked.Err // where it went is known, and another for each gateway
 	}
 	return nil, err
 }

@@ -65,17 +65,28 @@ func (b *bird) note(err error, took time.Duration) {
 // them does not; nil where all do. A nil Canary finds nothing.
 func (c *Canary) Failing() (since time.Time, why error) {
 	var all []string
-	for _, b := range c.sorted() {
+	birds := c.sorted()
+	same, first := 0, "" // those that fail as the first one does
+	for _, b := range birds {
 		b.mu.Lock()
 		if s := b.state; s.failures >= believed {
 			all = append(all, fmt.Sprintf("%s (since %s): %v", b.Name, s.since.UTC().Format(time.RFC3339), s.reason))
 			if since.IsZero() || s.since.Before(since) {
 				since = s.since
 			}
+			if first == "" {
+				first = s.reason.Error()
+			}
+			if s.reason.Error() == first {
+				same++
+			}
 		}
 		b.mu.Unlock()
 	}
 	if all != nil {
+		if same == len(birds) && same > 1 {
+			all = []string{fmt.Sprintf("all gateways (since %s): %s", since.UTC().Format(time.RFC3339), first)}
+		}
 		why = errors.New("what is said does not arrive by " + strings.Join(all, "; "))
 	}
 	return since, why

@@ -18,6 +18,9 @@ type Keep struct {
 
 const forever = "forever"
 
+// minAge is what is kept of everything, for who is reading it at this moment.
+const minAge = 10 * time.Minute
+
 // String writes the bounds, with commas between.
 func (k Keep) String() string {
 	var parts []string
@@ -46,6 +49,9 @@ func (k *Keep) UnmarshalText(text []byte) error {
 		if !k.bound(strings.TrimSpace(part)) {
 			return fmt.Errorf("%q does not say what to keep; write forever, or one or more of an age as 30d, a count as 1000 messages and a size as 64MiB, with commas between", text)
 		}
+	}
+	if k.Age > 0 && k.Age < minAge {
+		return fmt.Errorf("%q keeps less than %s, which is kept whatever this says; write %s or more", text, formatDuration(minAge), formatDuration(minAge))
 	}
 	return nil
 }

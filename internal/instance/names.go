@@ -84,7 +84,7 @@ func (n *Names) Check(name string) error {
 	case name == "":
 		return status.Errorf(status.Invalid, "EVENT_REQUIRED", "the event has no name")
 	case !n.Known(name):
-		return unknown(name, n.list)
+		return status.Errorf(status.Invalid, "EVENT_UNKNOWN", "there is no event %.80q; the nearest name is %s; a name of your own has to be listed in events.names of the configuration", name, nearest(name, n.list))
 	}
 	return nil
 }

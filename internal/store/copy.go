@@ -95,7 +95,9 @@ func Check(ctx context.Context, folder string) (facts Facts, faults []string, er
 
 // existing opens a database that has to be there.
 func existing(path string) (*sql.DB, error) {
-	if _, err := os.Stat(path); err != nil {
+	if _, err := os.Stat(path); errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("there is no database %s: name the data folder of a server with --data", path)
+	} else if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", path, err)
 	}
 	db, err := openDatabase(path, pragma{"busy_timeout", "10000"}, pragma{"synchronous", "FULL"})

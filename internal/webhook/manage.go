@@ -32,7 +32,7 @@ func (s *Service) Find(ctx context.Context, ref instance.Ref) (Webhook, error) {
 func (s *Service) Get(ctx context.Context, id uint64) (Webhook, error) {
 	row, ok, err := s.o.Store.Webhook(ctx, id)
 	if err == nil && !ok {
-		err = ErrNotFound
+		err = ErrNoID
 	}
 	return row.Webhook, err
 }
@@ -216,13 +216,14 @@ func own(ctx context.Context, t Reader, id uint64) (Row, error) {
 }
 
 // Change changes a webhook. A hold ends with it, and what is parked is tried at
-// once.
+// once. Where nothing is another, and nothing waits, nothing happens.
 func (s *Service) Change(ctx context.Context, id uint64, c Changes) (Webhook, error) {
 	row, err := own(ctx, s.o.Store, id)
 	if err != nil {
 		return Webhook{}, err
 	}
 	var missed *Kept
+	var same bool
 	if c.Enabled != nil && *c.Enabled && !row.Enabled {
 		if missed, err = s.missed(ctx, row); err != nil {
 			return Webhook{}, err
@@ -237,12 +238,17 @@ func (s *Service) Change(ctx context.Context, id uint64, c Changes) (Webhook, er
 		if err := s.apply(&to, c); err != nil {
 			return err
 		}
+		if same, err = unchanged(t, row, to); same || err != nil {
+			return err
+		}
 		return s.put(tx, t, &row, true, missed, to)
 	})
 	if err != nil {
 		return Webhook{}, err
 	}
-	s.outdated(id)
+	if !same {
+		s.outdated(id)
+	}
 	return row.Webhook, nil
 }
 

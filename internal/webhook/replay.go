@@ -80,9 +80,12 @@ func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64,
 			}
 			n += r.last - r.first + 1
 		}
+		if n == 0 { // nothing is dead: nothing changes
+			return nil
+		}
 		return s.put(tx, t, &row, true, nil, row.Webhook)
 	})
-	if err != nil {
+	if err != nil || n == 0 {
 		return 0, err
 	}
 	s.outdated(id)
@@ -104,14 +107,24 @@ func (s *Service) spans(ctx context.Context, row Row, what Replay) ([]span, erro
 			kinds++
 		}
 	}
-	if kinds != 1 || what.IDs != nil && (len(what.IDs) == 0 || len(what.IDs) > maxReplayIDs) || what.To > 0 && what.From > what.To {
+	if kinds != 1 || what.IDs != nil && (len(what.IDs) == 0 || len(what.IDs) > maxReplayIDs) {
 		return nil, errReplay
+	}
+	if what.To > 0 && what.From > what.To {
+		return nil, status.Errorf(status.Invalid, errReplay.Reason, "from (%d) is after to (%d)", what.From, what.To)
 	}
 	told, err := s.position(ctx, row)
 	if err != nil || what.Dead {
 		return nil, err
 	}
 	if what.IDs == nil {
+		head, err := s.o.Journal.Head(ctx, topicOf(row.Webhook))
+		if err != nil {
+			return nil, err
+		}
+		if what.From > head {
+			return nil, status.Errorf(status.Invalid, errReplay.Reason, "from is %d, and the newest event has the number %d", what.From, head)
+		}
 		floor, err := s.o.Journal.Floor(ctx, topicOf(row.Webhook))
 		if err != nil {
 			return nil, err
@@ -290,6 +303,26 @@ func (w *worker) moveReplay(t Tx) error {
 	rest := r.kept
 	rest.First = r.at
 	return t.Keep(background, rest)
+}
+
+// leaveReplay stores how far the range was told when the worker ends, whatever
+// was changed meanwhile, unless the range itself was.
+func (w *worker) leaveReplay(ctx context.Context) error {
+	r := &w.replay
+	if !r.some || r.at == r.kept.First {
+		return nil
+	}
+	defer func() { *r = replay{} }() // the next one reads it again
+	return w.s.change(ctx, func(_ *journal.Tx, t Tx) error {
+		list, err := t.Kept(background, w.id, Replaying, r.kept.First-1, 1)
+		if err != nil || len(list) == 0 {
+			return err
+		}
+		if is := list[0]; is.First != r.kept.First || is.Last != r.kept.Last || !is.Since.Equal(r.kept.Since) {
+			return nil
+		}
+		return w.moveReplay(t)
+	})
 }
 
 // saveReplay stores how far the range was told, and takes up the next one at

@@ -25,7 +25,7 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		return fmt.Errorf("webhook: %w", err)
 	}
-	r := &running{s: s, workers: map[uint64]*worker{}}
+	r := &running{s: s, workers: map[uint64]*worker{}, lasting: map[uint64]*lasting{}}
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	var kept sync.WaitGroup
 	kept.Go(func() { s.keepTries(keeping) })
@@ -64,7 +64,14 @@ func (s *Service) Run(ctx context.Context) error {
 type running struct {
 	s       *Service
 	workers map[uint64]*worker
+	lasting map[uint64]*lasting // of those that there are
 	all     sync.WaitGroup
+}
+
+// lasting is what outlasts a worker. It is its endpoint's newest worker's.
+type lasting struct {
+	bucket bucket
+	held   time.Time // since when it is on hold, as the log has it; zero: it is not
 }
 
 func (r *running) start(ctx context.Context, row Row) {
@@ -72,7 +79,10 @@ func (r *running) start(ctx context.Context, row Row) {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	w := &worker{s: r.s, id: row.ID, version: row.Version, handle: &handle{cancel: cancel, topic: topicOf(row.Webhook)}, done: make(chan struct{})}
+	if r.lasting[row.ID] == nil {
+		r.lasting[row.ID] = &lasting{held: row.Hold.Since}
+	}
+	w := &worker{s: r.s, id: row.ID, version: row.Version, lasting: r.lasting[row.ID], handle: &handle{cancel: cancel, topic: topicOf(row.Webhook)}, done: make(chan struct{})}
 	r.workers[row.ID] = w
 	r.s.mu.Lock()
 	r.s.workers[row.ID] = w.handle
@@ -116,6 +126,8 @@ func (r *running) look(ctx context.Context, id uint64) {
 	}
 	if ok {
 		r.start(ctx, row)
+	} else {
+		delete(r.lasting, id)
 	}
 }
 
@@ -141,10 +153,10 @@ type worker struct {
 	version uint64 // of the row that it works by
 	handle  *handle
 	done    chan struct{}
+	lasting *lasting
 
 	row    Row
 	signer *signer // of row; nil until something is tried
-	bucket bucket
 	cursor *hub.Cursor
 	page   []*journal.Message // read, in order
 	read   uint64             // up to where the topic was read, page included
@@ -174,7 +186,7 @@ func (w *worker) ended() bool {
 func (w *worker) run(ctx context.Context) error {
 	for {
 		err := w.work(ctx)
-		_ = w.saveReplay(context.WithoutCancel(ctx)) // what cannot be saved begins a little earlier
+		_ = w.leaveReplay(context.WithoutCancel(ctx)) // what cannot be saved begins a little earlier
 		w.release()
 		if ctx.Err() != nil || errors.Is(err, errOutdated) || errors.Is(err, hub.ErrClosing) {
 			return err

@@ -20,6 +20,7 @@ import (
 // What a caller may learn.
 var (
 	ErrNotFound   = status.Errorf(status.NotFound, "WEBHOOK_NOT_FOUND", "this instance has no webhook; make one with PUT /webhook/set/<instance>")
+	ErrNoID       = status.Errorf(status.NotFound, ErrNotFound.Reason, "there is no webhook with this id; GET /v1/webhooks lists those that there are")
 	ErrURLInvalid = status.Errorf(status.Invalid, "URL_INVALID", "url is not one that events can be posted to")
 	ErrTooMany    = status.Errorf(status.Conflict, "TOO_MANY_WEBHOOKS", "an instance may have %d webhooks; delete one first", maxEndpoints)
 	ErrOfConfig   = status.Errorf(status.Conflict, "WEBHOOK_OF_CONFIGURATION", "this webhook is set in the configuration; change it there")

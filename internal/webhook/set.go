@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
+	"reflect"
 	"slices"
 	"time"
 	"unicode/utf8"
@@ -92,6 +93,7 @@ func (s *Service) Set(ctx context.Context, ref instance.Ref, spec Spec) (Webhook
 		}
 	}
 	var row Row
+	var same bool
 	made := ""
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) error {
 		if _, err := s.o.Instances.GetIn(tx, ref); err != nil {
@@ -112,12 +114,19 @@ func (s *Service) Set(ctx context.Context, ref instance.Ref, spec Spec) (Webhook
 		}
 		to := row.Webhook
 		to.URL, to.Enabled, to.Events = spec.URL, spec.Enabled, events
+		if known {
+			if same, err = unchanged(t, row, to); same || err != nil {
+				return err
+			}
+		}
 		return s.put(tx, t, &row, known, missed, to)
 	})
 	if err != nil {
 		return Webhook{}, "", err
 	}
-	s.outdated(row.ID)
+	if !same {
+		s.outdated(row.ID)
+	}
 	return row.Webhook, made, nil
 }
 
@@ -138,6 +147,19 @@ func (s *Service) fresh(tx *journal.Tx, t Tx, of uint64) (row Row, err error) {
 	}
 	row.Start, err = tx.Head(topicOf(row.Webhook))
 	return row, err
+}
+
+// unchanged says whether a webhook is what it is to be already, and waits for
+// nothing that a change would hasten.
+func unchanged(t Tx, row Row, to Webhook) (bool, error) {
+	if !row.Hold.Since.IsZero() || !reflect.DeepEqual(row.Webhook, to) {
+		return false, nil
+	}
+	if n, err := t.CountKept(background, row.ID, Parked); err != nil || n > 0 {
+		return false, err
+	}
+	list, err := t.Kept(background, row.ID, Replaying, 0, 1)
+	return len(list) == 0 || list[0].Tries == 0, err
 }
 
 // put writes what a webhook is set to. missed is what is too old for it.

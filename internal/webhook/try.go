@@ -73,6 +73,9 @@ func (w *worker) try(ctx context.Context, m *journal.Message, t Try) attempt {
 	}
 	t.Seq = m.Seq(w.topic())
 	t, a := w.s.post(ctx, w.row.Webhook, w.signer, m, t)
+	if a.verdict == Taken {
+		w.reached()
+	}
 	if ctx.Err() == nil || a.verdict == Taken { // else it was broken off, and is made again
 		w.s.note(w.row.ID, t)
 	}

@@ -310,10 +310,18 @@ func (w *worker) change(ctx context.Context, f func(t Tx, row *Row) error) error
 	return err
 }
 
+// reached says in the log that a hold is over, whoever ended it: who changes the
+// webhook, or replays, ends it too, before it is known whether it is well.
+func (w *worker) reached() {
+	if since := w.lasting.held; !since.IsZero() {
+		w.s.o.Log.Info("a webhook is reached again", "webhook", w.id, "since", since)
+		w.lasting.held = time.Time{}
+	}
+}
+
 // well ends a hold.
 func (w *worker) well(ctx context.Context) error {
 	if w.held() {
-		w.s.o.Log.Info("a webhook is reached again", "webhook", w.id, "since", w.row.Hold.Since, "tries", w.row.Hold.Tries)
 		w.replay.kept.Tries, w.replay.kept.Next = 0, time.Time{}
 	}
 	return w.change(ctx, func(_ Tx, row *Row) error {
@@ -344,6 +352,9 @@ func (w *worker) heldOn(now, said time.Time, a attempt) (h Hold, over bool) {
 	if h.Since.IsZero() {
 		h.Since = stored(now)
 		w.s.counts.holds.Add(1)
+	}
+	if w.lasting.held.IsZero() {
+		w.lasting.held = h.Since
 		w.s.o.Log.Warn("a webhook is on hold", "webhook", w.id, "error", a.words)
 	}
 	h.Tries++
@@ -422,6 +433,7 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt, also func(t Tx
 		return true, nil
 	case err == nil:
 		w.s.counts.parked.Add(1)
+		w.reached()
 	}
 	return false, err
 }
