@@ -43,12 +43,28 @@ func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Environ(), os.Stdout, os.Stderr))
 }
 
+// untilSignal ends the context with the first signal to stop. A second one ends
+// the process at once: before anybody can see that it stops, the signals have
+// no handler any more.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case <-asked:
+		case <-ctx.Done():
+		}
+		signal.Stop(asked)
+		cancel()
+	}()
+	return ctx, cancel
+}
+
 // run is the whole program; it returns the exit status.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) int {
-	// A second signal ends the process at once: it finds no handler any more.
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := untilSignal(ctx)
 	defer stop()
-	context.AfterFunc(ctx, stop)
 	var c cli
 	cmd, err := config.Load(&c, config.Input{Args: args, Environ: environ, Stdout: stdout, Stderr: stderr},
 		kong.Name("kabar"), kong.Description("A realtime WebSocket server: one hub, many gateways."),
