@@ -13,9 +13,6 @@ import (
 // make room.
 const lowSpace = 512 << 20
 
-// noSpace is what is as good as nothing: the write-ahead log may need it at once.
-const noSpace = 16 << 20
-
 // restless is how long a part has to be as it was said to be, until the log
 // says something else of it.
 const restless = 10 * time.Second
@@ -47,8 +44,8 @@ func (s *server) dataPart() api.Part {
 	return api.Failing("data", since, why)
 }
 
-// spacePart is how much room there is. Little is no reason to send nobody here,
-// but none is.
+// spacePart is how much room there is. Little is no reason to send nobody here:
+// that it does not suffice the journal says.
 func (s *server) spacePart() api.Part {
 	return spaceOf(s.store.Free())
 }
@@ -59,7 +56,6 @@ func spaceOf(free uint64, err error) api.Part {
 	case err != nil:
 		p.Reason = err.Error()
 	case free < lowSpace:
-		p.OK = free >= noSpace
 		p.Reason = fmt.Sprintf("only %d MB are left on the disk", free>>20)
 	}
 	return p
