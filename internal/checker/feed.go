@@ -163,7 +163,7 @@ func (f *feed) chatter(ctx context.Context, ws *websocket.Conn, last item, count
 // last, and sees to it that the others' lines come and these do not.
 func (f *feed) overhear(ctx context.Context, ws *websocket.Conn, last item, acked *atomic.Int64) error {
 	for {
-		_, b, err := ws.Read(ctx)
+		_, b, err := read(ctx, ws)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil //nolint:nilerr // the speaker has ended it

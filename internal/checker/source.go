@@ -20,7 +20,7 @@ type socket struct {
 }
 
 func (s *socket) next(ctx context.Context) (frame, error) {
-	kind, b, err := s.ws.Read(ctx)
+	kind, b, err := read(ctx, s.ws)
 	if err != nil {
 		return frame{}, err
 	}
@@ -28,6 +28,17 @@ func (s *socket) next(ctx context.Context) (frame, error) {
 		return frame{}, &refused{what: fmt.Sprintf("a binary frame: %.100q", b)}
 	}
 	return s.decode(b)
+}
+
+// read reads a message. Of a connection that ends between a frame's header and
+// what the frame holds, the library makes an empty message: only the next read
+// says that it has ended.
+func read(ctx context.Context, ws *websocket.Conn) (kind websocket.MessageType, b []byte, err error) {
+	kind, b, err = ws.Read(ctx)
+	if err == nil && len(b) == 0 {
+		_, _, err = ws.Read(ctx)
+	}
+	return kind, b, err
 }
 
 func (s *socket) close() {

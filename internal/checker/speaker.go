@@ -165,7 +165,7 @@ func (s *speaker) speak(ctx context.Context, ws *websocket.Conn, said []item) ([
 // listen hands on what answers the speaker's own frames.
 func (s *speaker) listen(ctx context.Context, ws *websocket.Conn, answers chan<- answer) error {
 	for {
-		_, b, err := ws.Read(ctx)
+		_, b, err := read(ctx, ws)
 		if err != nil {
 			return err
 		}
