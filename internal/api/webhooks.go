@@ -195,6 +195,14 @@ type madeHook struct {
 	PublicKey string `json:"publicKey"`
 }
 
+// readHook reads what a webhook is to be, and what that changes.
+func readHook(w http.ResponseWriter, r *http.Request) (in hookSpec, c webhook.Changes, err error) {
+	if err = readJSON(w, r, &in); err == nil {
+		c, err = in.changes()
+	}
+	return in, c, err
+}
+
 // addWebhook is POST /v1/webhooks {instance, url, …} → 201 with the secret, once.
 func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
 	owner, err := a.owner(r)
@@ -205,11 +213,7 @@ func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in hookSpec
-	if err := readJSON(w, r, &in); err != nil {
-		return err
-	}
-	c, err := in.changes()
+	in, c, err := readHook(w, r)
 	if err != nil {
 		return err
 	}
@@ -266,11 +270,7 @@ func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	var in hookSpec
-	if err := readJSON(w, r, &in); err != nil {
-		return err
-	}
-	c, err := in.changes()
+	_, c, err := readHook(w, r)
 	if err != nil {
 		return err
 	}

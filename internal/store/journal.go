@@ -132,14 +132,22 @@ func (q queries) Refs(ctx context.Context, keys []journal.Key) ([]journal.Ref, e
 		for _, k := range keys[from:to] {
 			args = append(args, k.Scope, k.Ref)
 		}
-		return q.rows(ctx, query, args, func(scan func(...any) error) error {
-			var r journal.Ref
-			var at int64
-			err := scan(&r.Scope, &r.Key.Ref, &r.Pos, &r.Count, &at)
-			r.At = time.UnixMilli(at)
-			refs = append(refs, r)
-			return err
-		})
+		var err error
+		refs, err = q.readRefs(ctx, refs, query, args...)
+		return err
+	})
+	return refs, err
+}
+
+// readRefs appends what a query for refs finds.
+func (q queries) readRefs(ctx context.Context, refs []journal.Ref, query string, args ...any) ([]journal.Ref, error) {
+	err := q.rows(ctx, query, args, func(scan func(...any) error) error {
+		var r journal.Ref
+		var at int64
+		err := scan(&r.Scope, &r.Key.Ref, &r.Pos, &r.Count, &at)
+		r.At = time.UnixMilli(at)
+		refs = append(refs, r)
+		return err
 	})
 	return refs, err
 }

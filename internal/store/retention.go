@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"strconv"
-	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/retention"
@@ -31,17 +30,8 @@ func (r retentions) SetScanned(tx *journal.Tx, name string, pos uint64) error {
 
 // Refs reads what is remembered of keys, in their order.
 func (r retentions) Refs(ctx context.Context, after journal.Key, limit int) ([]journal.Ref, error) {
-	var refs []journal.Ref
-	err := r.s.rows(ctx, "SELECT scope, ref, pos, count, at FROM journal_refs WHERE (scope, ref) > (?, ?) ORDER BY scope, ref LIMIT ?",
-		[]any{after.Scope, after.Ref, limit}, func(scan func(...any) error) error {
-			var f journal.Ref
-			var at int64
-			err := scan(&f.Scope, &f.Key.Ref, &f.Pos, &f.Count, &at)
-			f.At = time.UnixMilli(at)
-			refs = append(refs, f)
-			return err
-		})
-	return refs, err
+	return r.s.readRefs(ctx, nil, "SELECT scope, ref, pos, count, at FROM journal_refs WHERE (scope, ref) > (?, ?) ORDER BY scope, ref LIMIT ?",
+		after.Scope, after.Ref, limit)
 }
 
 var (

@@ -73,15 +73,7 @@ func (s *Service) Standing(ctx context.Context, id uint64) (Standing, error) {
 // List is the webhooks with ids after one, ascending, at most limit (and at
 // most 1,000).
 func (s *Service) List(ctx context.Context, after uint64, limit int) ([]Webhook, error) {
-	rows, err := s.o.Store.Webhooks(ctx, after, max(0, min(limit, maxList)))
-	if err != nil {
-		return nil, err
-	}
-	list := make([]Webhook, len(rows))
-	for i, row := range rows {
-		list[i] = row.Webhook
-	}
-	return list, nil
+	return shown(s.o.Store.Webhooks(ctx, after, max(0, min(limit, maxList))))
 }
 
 // Kept is what a webhook has of a state, those that begin after a number,
@@ -92,7 +84,11 @@ func (s *Service) Kept(ctx context.Context, id uint64, state State, after uint64
 
 // ListOf is List of one instance's.
 func (s *Service) ListOf(ctx context.Context, of, after uint64, limit int) ([]Webhook, error) {
-	rows, err := s.o.Store.WebhooksOf(ctx, of, after, max(0, min(limit, maxList)))
+	return shown(s.o.Store.WebhooksOf(ctx, of, after, max(0, min(limit, maxList))))
+}
+
+// shown is what of rows others than the service see.
+func shown(rows []Row, err error) ([]Webhook, error) {
 	if err != nil {
 		return nil, err
 	}
