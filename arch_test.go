@@ -54,7 +54,7 @@ var mayImport = map[string][]string{
 	},
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
-	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal", "internal/store/faultdisk"),
+	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal", "internal/store/faultdisk", "internal/store/vfs"),
 	"internal/gateway":        with(core, "internal/status", "internal/ws", "internal/lifecycle"),
 	"internal/gateway/direct": with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/feed":   with(core, "internal/status", "internal/ws", "internal/gateway"),
@@ -69,7 +69,8 @@ var mayImport = map[string][]string{
 	// Test support: a store with a journal, and a whole server around the gateway
 	// under test. Nobody may import them but tests, whose imports are not looked at.
 	"internal/store/storetest":    {"internal/journal", "internal/store"},
-	"internal/store/faultdisk":    {},
+	"internal/store/faultdisk":    {"internal/store/vfs"},
+	"internal/store/vfs":          {},
 	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
 
 	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention", "internal/personal", "internal/canary"),
@@ -78,8 +79,9 @@ var mayImport = map[string][]string{
 
 	// The checker stands outside the server: it knows only what travels over the wire.
 	"internal/checker": {},
-	// So does the simulator, whose tests hand it the server (cmd/kabar).
-	"internal/simulator": {},
+	// So does the simulator, whose tests hand it the server (cmd/kabar); it puts
+	// its disk below SQLite.
+	"internal/simulator": {"internal/store/vfs"},
 	// So does the load, which measures it.
 	"internal/load": {},
 
@@ -120,8 +122,8 @@ type home struct {
 var homes = []home{
 	{"database/sql", []string{"internal/store"},
 		"SQL is written once, behind the core's ports"},
-	{"modernc.org/sqlite", []string{"internal/store", "internal/store/faultdisk", "internal/simulator"},
-		"which database it is, is the store's secret, and of the disks that tests put below it"},
+	{"modernc.org/sqlite", []string{"internal/store", "internal/store/vfs"},
+		"which database it is, is the store's secret, and of what tests put below it"},
 	{"github.com/pressly/goose", []string{"internal/store"},
 		"the schema belongs to the store"},
 	{"github.com/alecthomas/kong", []string{"internal/config", "cmd/kabar", "cmd/kabar-checker", "cmd/wsecho"},

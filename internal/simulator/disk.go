@@ -2,13 +2,13 @@ package simulator
 
 import (
 	"bytes"
+	"io"
 	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Image is what a disk holds when nothing is running: its databases by name.
@@ -34,7 +34,7 @@ type Disk struct {
 	files      map[string]*content // guarded by mu
 	dead       Image               // guarded by mu: what the power cut left, nil before it
 	left       int                 // guarded by mu: operations until the power goes; 0 is never
-	trouble    int32               // guarded by mu: SQLite's code for what writing and syncing comes to, 0 for well
+	trouble    error               // guarded by mu: what writing and syncing comes to
 	operations int                 // guarded by mu: so far
 }
 
@@ -118,7 +118,7 @@ func (d *Disk) remove(name string) bool {
 	return true
 }
 
-func (d *Disk) read(name string, p []byte, at int64) int32 {
+func (d *Disk) read(name string, p []byte, at int64) (n int, err error) {
 	if d.reads.Add(1)%8 == 0 && d.slow.Load() > 0 { // others have their turn, within the moment: see slow
 		for range 100 {
 			runtime.Gosched()
@@ -127,18 +127,17 @@ func (d *Disk) read(name string, p []byte, at int64) int32 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.dead != nil {
-		return sqlite3.SQLITE_IOERR_READ
+		return 0, syscall.EIO
 	}
 	f := d.file(name)
-	n := 0
 	if at < int64(len(f.now)) {
 		n = copy(p, f.now[at:])
 	}
 	if n < len(p) {
 		clear(p[n:])
-		return sqlite3.SQLITE_IOERR_SHORT_READ
+		return n, io.EOF
 	}
-	return sqlite3.SQLITE_OK
+	return n, nil
 }
 
 // file is a file that is open; one that was removed since is nobody's else.
@@ -151,25 +150,25 @@ func (d *Disk) file(name string) *content {
 	return f
 }
 
-func (d *Disk) write(name string, p []byte, at int64) int32 {
+func (d *Disk) write(name string, p []byte, at int64) (int, error) {
 	if !d.begin() {
-		return sqlite3.SQLITE_IOERR_WRITE
+		return 0, syscall.EIO
 	}
 	defer d.mu.Unlock()
-	if d.trouble != 0 {
-		return d.trouble
+	if d.trouble != nil {
+		return 0, d.trouble
 	}
 	d.file(name).add(write{at, bytes.Clone(p)})
-	return sqlite3.SQLITE_OK
+	return len(p), nil
 }
 
-func (d *Disk) truncate(name string, size int64) int32 {
+func (d *Disk) truncate(name string, size int64) error {
 	if !d.begin() {
-		return sqlite3.SQLITE_IOERR_TRUNCATE
+		return syscall.EIO
 	}
 	defer d.mu.Unlock()
 	d.file(name).add(write{at: size})
-	return sqlite3.SQLITE_OK
+	return nil
 }
 
 func (f *content) add(w write) {
@@ -177,24 +176,24 @@ func (f *content) add(w write) {
 	f.writes = append(f.writes, w)
 }
 
-func (d *Disk) sync(name string) int32 {
+func (d *Disk) sync(name string) error {
 	time.Sleep(time.Duration(d.slow.Load()))
 	if !d.begin() {
-		return sqlite3.SQLITE_IOERR_FSYNC
+		return syscall.EIO
 	}
 	defer d.mu.Unlock()
-	if d.trouble != 0 {
-		return sqlite3.SQLITE_IOERR_FSYNC
+	if d.trouble != nil {
+		return d.trouble
 	}
 	f := d.file(name)
 	if d.lies {
-		return sqlite3.SQLITE_OK
+		return nil
 	}
 	for _, w := range f.writes {
 		f.safe = w.apply(f.safe)
 	}
 	f.writes = nil
-	return sqlite3.SQLITE_OK
+	return nil
 }
 
 func (d *Disk) size(name string) int64 {
@@ -260,9 +259,9 @@ func (d *Disk) cutAfter(n int) {
 	d.left = n
 }
 
-// fail lets writing and syncing fail with a code of SQLite's; 0 ends it.
-func (d *Disk) fail(code int32) {
+// fail lets writing and syncing fail; nil ends it.
+func (d *Disk) fail(with error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.trouble = code
+	d.trouble = with
 }

@@ -12,11 +12,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Machine is what a server runs on.
@@ -354,15 +353,15 @@ func (w *world) live(i Image, random *rand.Rand) (left Image, more bool) {
 
 // trouble is a disk that does not write for a while: it is full, or broken.
 func (w *world) trouble(d *Disk, random *rand.Rand) func() {
-	codes := [...]int32{sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE}
-	code, lasts := codes[random.IntN(len(codes))], time.Duration(random.Int64N(int64(3*time.Second)))
+	ways := [...]error{syscall.ENOSPC, syscall.EIO}
+	why, lasts := ways[random.IntN(len(ways))], time.Duration(random.Int64N(int64(3*time.Second)))
 	return func() {
 		w.sick.Store(true)
-		w.trace.add("the disk fails with %d", code)
-		d.fail(code)
+		w.trace.add("the disk fails: %v", why)
+		d.fail(why)
 		time.AfterFunc(lasts, func() {
 			w.trace.add("the disk works again")
-			d.fail(0)
+			d.fail(nil)
 		})
 	}
 }

@@ -5,13 +5,13 @@ package store
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"sync"
-	"unsafe"
 
-	"modernc.org/libc"
 	"modernc.org/sqlite"
-	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/kabar-io/kabar/internal/store/vfs"
 )
 
 // A binary that is built with the tag powercut loses, when it is killed, what
@@ -33,165 +33,184 @@ func init() {
 		_, err := conn.ExecContext(context.Background(), "PRAGMA synchronous = "+setting, nil)
 		return err
 	})
-	vfs := (*sqlite3.Tsqlite3_vfs)(pointer(sqlite3.Xsqlite3_vfs_find(libc.NewTLS(), 0)))
-	disk.open, disk.remove = vfs.FxOpen, vfs.FxDelete
-	vfs.FxOpen = address(powercutOpen)
-	vfs.FxDelete = address(powercutDelete)
+	vfs.Insert(&forgetful{files: map[string]*unsynced{}})
 	fmt.Fprintf(os.Stderr, "powercut: what is not synced is lost when this process is killed; synchronous is %s\n", setting)
 }
 
-// SQLite in Go keeps its functions as in C: as addresses.
-
-func address(f any) uintptr {
-	type word [2]uintptr
-	return (*word)(unsafe.Pointer(&f))[1]
+// forgetful is a disk that keeps in memory what was not synced.
+type forgetful struct {
+	mu    sync.Mutex
+	files map[string]*unsynced // guarded by mu; by path
 }
 
-func function[F any](address uintptr) F {
-	return *(*F)(unsafe.Pointer(&struct{ uintptr }{address}))
+func (d *forgetful) Open(path string, below func() (vfs.File, error)) (vfs.File, error) {
+	f, err := below()
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := d.files[path]
+	if u == nil {
+		u = &unsynced{dirty: map[int64]*[chunk]byte{}}
+		if u.size, err = f.Size(); err != nil {
+			return nil, err
+		}
+		u.valid = u.size
+		d.files[path] = u
+	}
+	u.open++
+	return &handle{f, u, d, path}, nil
 }
 
-func pointer(address uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&address)) }
-
-type (
-	openFunc     = func(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintptr) int32
-	deleteFunc   = func(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32
-	closeFunc    = func(tls *libc.TLS, file uintptr) int32
-	ioFunc       = func(tls *libc.TLS, file, buffer uintptr, n int32, at int64) int32
-	truncateFunc = func(tls *libc.TLS, file uintptr, size int64) int32
-	syncFunc     = func(tls *libc.TLS, file uintptr, flags int32) int32
-	sizeFunc     = func(tls *libc.TLS, file, size uintptr) int32
-	controlFunc  = func(tls *libc.TLS, file uintptr, op int32, arg uintptr) int32
-)
-
-// disk is what stands between SQLite and its files.
-var disk struct {
-	open, remove uintptr // static; the real ones
-
-	mu      sync.Mutex
-	files   map[string]*unsynced                     // guarded by mu; by name
-	handles map[uintptr]*handle                      // guarded by mu; by SQLite's file object
-	methods map[uintptr]*sqlite3.Tsqlite3_io_methods // guarded by mu; by the real ones
+func (d *forgetful) Remove(path string, below func() error) error {
+	d.mu.Lock()
+	delete(d.files, path)
+	d.mu.Unlock()
+	return below()
 }
 
 // handle is one opening of a file.
 type handle struct {
-	file *unsynced
-	name string
-	real *sqlite3.Tsqlite3_io_methods
+	below vfs.File
+	*unsynced
+	disk *forgetful
+	path string
 }
 
-func handleOf(file uintptr) *handle {
-	disk.mu.Lock()
-	defer disk.mu.Unlock()
-	return disk.handles[file]
+// chunk is how much of a file is kept in one piece.
+const chunk = 4096
+
+// unsynced is what a file holds beyond what is on the disk: the pieces written
+// since the last sync, and how long the file is. All of its openings share it.
+type unsynced struct {
+	open int // guarded by the disk's mu: how many openings there are
+
+	mu    sync.Mutex
+	dirty map[int64]*[chunk]byte // guarded by mu; by number
+	size  int64                  // guarded by mu; as SQLite sees it
+	valid int64                  // guarded by mu; up to here what is on the disk counts
 }
 
-func powercutOpen(tls *libc.TLS, vfs, name, file uintptr, flags int32, outFlags uintptr) int32 {
-	if rc := function[openFunc](disk.open)(tls, vfs, name, file, flags, outFlags); rc != sqlite3.SQLITE_OK {
-		return rc
-	}
-	if name == 0 || flags&(sqlite3.SQLITE_OPEN_MAIN_DB|sqlite3.SQLITE_OPEN_MAIN_JOURNAL|sqlite3.SQLITE_OPEN_WAL) == 0 {
-		return sqlite3.SQLITE_OK
-	}
-	object := (*sqlite3.Tsqlite3_file)(pointer(file))
-	h := &handle{name: libc.GoString(name), real: (*sqlite3.Tsqlite3_io_methods)(pointer(object.FpMethods))}
-	disk.mu.Lock()
-	defer disk.mu.Unlock()
-	if disk.files == nil {
-		disk.files, disk.handles = map[string]*unsynced{}, map[uintptr]*handle{}
-		disk.methods = map[uintptr]*sqlite3.Tsqlite3_io_methods{}
-	}
-	if h.file = disk.files[h.name]; h.file == nil {
-		h.file = &unsynced{dirty: map[int64]*[chunk]byte{}}
-		if rc := function[sizeFunc](h.real.FxFileSize)(tls, file, uintptr(unsafe.Pointer(&h.file.size))); rc != sqlite3.SQLITE_OK {
-			return rc
+func (h *handle) Close() error {
+	h.disk.mu.Lock()
+	if h.open--; h.open == 0 {
+		h.mu.Lock()
+		_ = h.flush() // nobody is there to hear of it
+		h.mu.Unlock()
+		if h.disk.files[h.path] == h.unsynced {
+			delete(h.disk.files, h.path)
 		}
-		h.file.valid = h.file.size
-		disk.files[h.name] = h.file
 	}
-	h.file.open++
-	disk.handles[file] = h
-	if disk.methods[object.FpMethods] == nil {
-		m := *h.real
-		m.FiVersion = 2 // without mapping the file into memory
-		m.FxClose, m.FxRead, m.FxWrite = address(powercutClose), address(powercutRead), address(powercutWrite)
-		m.FxTruncate, m.FxSync, m.FxFileSize = address(powercutTruncate), address(powercutSync), address(powercutSize)
-		m.FxFileControl = address(powercutControl)
-		disk.methods[object.FpMethods] = &m
+	h.disk.mu.Unlock()
+	return h.below.Close()
+}
+
+// real reads what is on the disk, zeros where nothing is. The lock is held.
+func (h *handle) real(p []byte, at int64) error {
+	n := min(int64(len(p)), max(h.valid-at, 0))
+	clear(p[n:])
+	if n == 0 {
+		return nil
 	}
-	object.FpMethods = uintptr(unsafe.Pointer(disk.methods[object.FpMethods]))
-	return sqlite3.SQLITE_OK
-}
-
-func powercutDelete(tls *libc.TLS, vfs, name uintptr, syncDir int32) int32 {
-	disk.mu.Lock()
-	delete(disk.files, libc.GoString(name))
-	disk.mu.Unlock()
-	return function[deleteFunc](disk.remove)(tls, vfs, name, syncDir)
-}
-
-func powercutClose(tls *libc.TLS, file uintptr) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	h.file.open--
-	last := h.file.open == 0
-	if last {
-		_ = h.file.flush(tls, file, h.real) // nobody is there to hear of it
+	if _, err := h.below.ReadAt(p[:n], at); err != io.EOF {
+		return err
 	}
-	h.file.mu.Unlock()
-	disk.mu.Lock()
-	delete(disk.handles, file)
-	if last && disk.files[h.name] == h.file {
-		delete(disk.files, h.name)
+	return nil // the rest is zeros
+}
+
+func (h *handle) ReadAt(p []byte, at int64) (n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if at+int64(len(p)) > h.size {
+		have := max(h.size-at, 0)
+		clear(p[have:])
+		p, err = p[:have], io.EOF
 	}
-	disk.mu.Unlock()
-	return function[closeFunc](h.real.FxClose)(tls, file)
-}
-
-func powercutRead(tls *libc.TLS, file, buffer uintptr, n int32, at int64) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	defer h.file.mu.Unlock()
-	return h.file.read(tls, file, h.real, unsafe.Slice((*byte)(pointer(buffer)), n), at)
-}
-
-func powercutWrite(tls *libc.TLS, file, buffer uintptr, n int32, at int64) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	defer h.file.mu.Unlock()
-	return h.file.write(tls, file, h.real, unsafe.Slice((*byte)(pointer(buffer)), n), at)
-}
-
-func powercutTruncate(_ *libc.TLS, file uintptr, size int64) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	defer h.file.mu.Unlock()
-	h.file.truncate(size)
-	return sqlite3.SQLITE_OK
-}
-
-func powercutSync(tls *libc.TLS, file uintptr, flags int32) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	defer h.file.mu.Unlock()
-	if rc := h.file.flush(tls, file, h.real); rc != sqlite3.SQLITE_OK {
-		return rc
+	for n < len(p) {
+		from := at % chunk
+		part := p[n:min(len(p), n+chunk-int(from))]
+		if d := h.dirty[at/chunk]; d != nil {
+			copy(part, d[from:])
+		} else if err := h.real(part, at); err != nil {
+			return n, err
+		}
+		n, at = n+len(part), at+int64(len(part))
 	}
-	return function[syncFunc](h.real.FxSync)(tls, file, flags)
+	return n, err
 }
 
-func powercutSize(_ *libc.TLS, file, size uintptr) int32 {
-	h := handleOf(file)
-	h.file.mu.Lock()
-	defer h.file.mu.Unlock()
-	*(*int64)(pointer(size)) = h.file.size
-	return sqlite3.SQLITE_OK
-}
-
-func powercutControl(tls *libc.TLS, file uintptr, op int32, arg uintptr) int32 {
-	if op == sqlite3.SQLITE_FCNTL_SIZE_HINT { // it would make the file longer on the disk
-		return sqlite3.SQLITE_OK
+func (h *handle) WriteAt(p []byte, at int64) (n int, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.size = max(h.size, at+int64(len(p)))
+	for n < len(p) {
+		from := at % chunk
+		d := h.dirty[at/chunk]
+		if d == nil {
+			d = new([chunk]byte)
+			if err := h.real(d[:], at-from); err != nil {
+				return n, err
+			}
+			h.dirty[at/chunk] = d
+		}
+		done := copy(d[from:], p[n:])
+		n, at = n+done, at+int64(done)
 	}
-	return function[controlFunc](handleOf(file).real.FxFileControl)(tls, file, op, arg)
+	return n, nil
+}
+
+func (h *handle) Truncate(size int64) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for n, d := range h.dirty {
+		switch start := n * chunk; {
+		case start >= size:
+			delete(h.dirty, n)
+		case start+chunk > size:
+			clear(d[size-start:])
+		}
+	}
+	h.size, h.valid = size, min(h.valid, size)
+	return nil
+}
+
+func (h *handle) Size() (int64, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.size, nil
+}
+
+func (h *handle) Sync() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if err := h.flush(); err != nil {
+		return err
+	}
+	return h.below.Sync()
+}
+
+// flush writes everything to the file, in no particular order, as a kernel may.
+// The lock is held.
+func (h *handle) flush() error {
+	onDisk, err := h.below.Size()
+	if err != nil {
+		return err
+	}
+	if onDisk > h.valid {
+		if err := h.below.Truncate(h.valid); err != nil {
+			return err
+		}
+	}
+	for n, d := range h.dirty {
+		start := n * chunk
+		if size := min(chunk, h.size-start); size > 0 {
+			if _, err := h.below.WriteAt(d[:size], start); err != nil {
+				return err
+			}
+		}
+	}
+	clear(h.dirty)
+	h.valid = h.size
+	return nil
 }
