@@ -33,7 +33,8 @@ var httpless = with(core, "internal/ws", "internal/sign", "internal/process", "i
 var mayImport = map[string][]string{
 	// Leaves.
 	"internal/status": {},
-	"internal/ws":     {"internal/status"},
+	"internal/remote": {},
+	"internal/ws":     {"internal/remote", "internal/status"},
 	"internal/sign":   {},
 
 	"internal/likeness": {},
@@ -41,7 +42,7 @@ var mayImport = map[string][]string{
 	// The core, from the right to the left: each knows only what stands to its right.
 	"internal/journal":  {"internal/status"},
 	"internal/hub":      {"internal/journal", "internal/status"},
-	"internal/account":  {"internal/hub", "internal/journal", "internal/status"},
+	"internal/account":  {"internal/hub", "internal/journal", "internal/remote", "internal/status"},
 	"internal/instance": {"internal/hub", "internal/journal", "internal/status", "internal/likeness"},
 	"internal/chat":     {"internal/account", "internal/hub", "internal/journal", "internal/status"},
 	// It deletes from the journal, and knows of what is said only its topic.
@@ -55,7 +56,7 @@ var mayImport = map[string][]string{
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
 	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal", "internal/store/faultdisk", "internal/store/vfs"),
-	"internal/gateway":        with(core, "internal/status", "internal/ws", "internal/lifecycle"),
+	"internal/gateway":        with(core, "internal/remote", "internal/status", "internal/ws", "internal/lifecycle"),
 	"internal/gateway/direct": with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/feed":   with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/events": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/webhook"),

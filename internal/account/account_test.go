@@ -15,6 +15,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/store/storetest"
@@ -233,15 +234,15 @@ func TestLimitsByAddress(t *testing.T) {
 	}})
 	w.user("ann")
 	register := func(i int, from string) error {
-		_, err := w.Register(t.Context(), account.Registration{Email: fmt.Sprintf("x%d@example.org", i), Name: "x", Password: password, Address: from})
+		_, err := w.Register(t.Context(), account.Registration{Email: fmt.Sprintf("x%d@example.org", i), Name: "x", Password: password, Address: remote.Parse(from)})
 		return err
 	}
 	login := func(_ int, from string) error {
-		_, _, _, err := w.Login(t.Context(), account.LoginRequest{Name: "ann", Password: password, Address: from})
+		_, _, _, err := w.Login(t.Context(), account.LoginRequest{Name: "ann", Password: password, Address: remote.Parse(from)})
 		return err
 	}
 	code := func(_ int, from string) error {
-		_, _, err := w.Spend(t.Context(), "nonsense", from)
+		_, _, err := w.Spend(t.Context(), "nonsense", remote.Parse(from))
 		if errors.Is(err, account.ErrCodeInvalid) {
 			return nil
 		}
@@ -251,22 +252,22 @@ func TestLimitsByAddress(t *testing.T) {
 		try  func(int, string) error
 		want error
 	}{{register, account.ErrTooManyRegistrations}, {login, account.ErrTooManyLogins}, {code, account.ErrTooManyCodes}} {
-		for n, from := range []string{"192.0.2.1", "192.0.2.1:5050", "2001:db8::1", "[2001:db8::2]:443", "2001:db8:0:1::1"} {
+		for n, from := range []string{"192.0.2.1:1", "192.0.2.1:5050", "[2001:db8::1]:1", "[2001:db8::2]:443", "[2001:db8:0:1::1]:1", "[::1]:1", "[::1]:2"} {
 			if err := c.try(10*i+n, from); err != nil {
 				t.Fatal(from, err)
 			}
 		}
-		for _, from := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::3"} {
+		for _, from := range []string{"192.0.2.1:2", "[::ffff:192.0.2.1]:1", "[2001:db8::3]:1", "[::1]:3"} {
 			wantErr(t, c.try(10*i+9, from), c.want)
 		}
 		for range 3 {
 			_ = c.try(10*i+8, "") // the server's own way in is not limited
 		}
 		w.later(31 * time.Second)
-		if err := c.try(10*i+9, "192.0.2.1"); err != nil {
+		if err := c.try(10*i+9, "192.0.2.1:1"); err != nil {
 			t.Fatal("half a minute later:", err)
 		}
-		wantErr(t, c.try(10*i+9, "192.0.2.1"), c.want)
+		wantErr(t, c.try(10*i+9, "192.0.2.1:1"), c.want)
 		w.later(time.Hour)
 	}
 }

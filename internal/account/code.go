@@ -11,6 +11,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -99,11 +100,11 @@ func (s *Service) Issue(l Login) (string, error) {
 
 // Spend takes a one-time code: of all who present it the first wins, and only
 // while its login lives. Whatever comes of it, the code is spent. address is
-// where it comes from, "" is not limited.
-func (s *Service) Spend(ctx context.Context, code, address string) (User, Login, error) {
+// where it comes from, zero is not limited.
+func (s *Service) Spend(ctx context.Context, code string, address remote.Addr) (User, Login, error) {
 	from := ""
 	if !s.codes.off() {
-		from = Origin(address)
+		from = origin(address)
 	}
 	if !s.codes.free(from, s.o.Now()) {
 		return User{}, Login{}, ErrTooManyCodes

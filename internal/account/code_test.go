@@ -11,6 +11,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -26,7 +27,7 @@ func TestOfAHundredOneWins(t *testing.T) {
 	var won, spent atomic.Int32
 	for range 100 {
 		wg.Go(func() {
-			u, got, err := w.Spend(t.Context(), code, "192.0.2.1")
+			u, got, err := w.Spend(t.Context(), code, remote.Parse("192.0.2.1:1"))
 			switch {
 			case err == nil && same(u, ann) && got == l:
 				won.Add(1)
@@ -51,13 +52,13 @@ func TestCodesEndWithTheProcess(t *testing.T) {
 	token, l := w.login("ann")
 	spent, _ := w.Issue(l)
 	fresh, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), spent, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), spent, remote.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	w.stop()
 	w = start(t, folder, account.Options{})
 	for name, code := range map[string]string{"spent": spent, "fresh": fresh} {
-		if _, _, err := w.Spend(t.Context(), code, ""); status.Of(err).Code != status.Unauthenticated {
+		if _, _, err := w.Spend(t.Context(), code, remote.Addr{}); status.Of(err).Code != status.Unauthenticated {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -66,7 +67,7 @@ func TestCodesEndWithTheProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	next, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), next, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), next, remote.Addr{}); err != nil {
 		t.Fatal("one that was asked for after it:", err)
 	}
 }
@@ -77,21 +78,21 @@ func TestCodesExpire(t *testing.T) {
 	_, l := w.login("ann")
 	code, _ := w.Issue(l)
 	late, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), code, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), code, remote.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	w.later(61 * time.Second)
-	_, _, err := w.Spend(t.Context(), code, "")
+	_, _, err := w.Spend(t.Context(), code, remote.Addr{})
 	wantErr(t, err, account.ErrCodeExpired)
-	_, _, err = w.Spend(t.Context(), late, "")
+	_, _, err = w.Spend(t.Context(), late, remote.Addr{})
 	wantErr(t, err, account.ErrCodeExpired)
 	w.later(time.Hour) // long after they were taken out
 	next, _ := w.Issue(l)
-	if _, _, err := w.Spend(t.Context(), next, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), next, remote.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, old := range []string{code, late} {
-		_, _, err = w.Spend(t.Context(), old, "")
+		_, _, err = w.Spend(t.Context(), old, remote.Addr{})
 		wantErr(t, err, account.ErrCodeExpired)
 	}
 }
@@ -111,10 +112,10 @@ func TestCodesAreBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, _, err := w.Spend(t.Context(), oldest, ""); status.Of(err).Code != status.Unauthenticated {
+	if _, _, err := w.Spend(t.Context(), oldest, remote.Addr{}); status.Of(err).Code != status.Unauthenticated {
 		t.Fatal("the oldest did not give way:", err)
 	}
-	if _, _, err := w.Spend(t.Context(), second, ""); err != nil {
+	if _, _, err := w.Spend(t.Context(), second, remote.Addr{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -139,7 +140,7 @@ func TestManyLoginsEvictNobodyElse(t *testing.T) {
 			}
 		}
 	}
-	if _, l, err := w.Spend(t.Context(), code, ""); err != nil || l != ann {
+	if _, l, err := w.Spend(t.Context(), code, remote.Addr{}); err != nil || l != ann {
 		t.Errorf("%+v, %v", l, err)
 	}
 }
@@ -174,7 +175,7 @@ func TestBadCodes(t *testing.T) {
 		"never issued":    {good, account.ErrCodeSpent},
 		"before we began": {sign(func(c jwt.MapClaims) { c["exp"] = time.Now().Add(30 * time.Second).Unix() }), account.ErrCodeExpired},
 	} {
-		if _, _, err := w.Spend(t.Context(), c.code, ""); !errors.Is(err, c.want) {
+		if _, _, err := w.Spend(t.Context(), c.code, remote.Addr{}); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v, want %v", name, err, c.want)
 		}
 	}
@@ -195,7 +196,7 @@ func BenchmarkSpend(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		code, _ := w.Issue(l)
-		if _, _, err := w.Spend(b.Context(), code, "127.0.0.1:5050"); err != nil {
+		if _, _, err := w.Spend(b.Context(), code, remote.Parse("127.0.0.1:5050")); err != nil {
 			b.Fatal(err)
 		}
 	}

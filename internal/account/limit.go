@@ -1,11 +1,11 @@
 package account
 
 import (
-	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // Limit is how many in how long, refilled evenly. The zero Limit is off.
@@ -84,28 +84,13 @@ func (l *Limiter) Refused() int64 { return l.refused.Load() }
 func (l *Limiter) free(key string, now time.Time) bool { return l.add(key, 0, now) }
 func (l *Limiter) giveBack(key string, now time.Time)  { l.add(key, -1, now) }
 
-// Origin is what an address counts as: without its port, and of IPv6 the 64
-// bits that one customer gets, since the rest is his to choose.
-func Origin(address string) string {
-	var a netip.Addr
-	var err error
-	if strings.HasPrefix(address, "[") || strings.Count(address, ":") == 1 {
-		var ap netip.AddrPort
-		ap, err = netip.ParseAddrPort(address)
-		a = ap.Addr()
-	} else {
-		a, err = netip.ParseAddr(address)
+// origin is an address's key, by what counts as one; "" of one that is not known.
+func origin(a remote.Addr) string {
+	if a.IsZero() {
+		return ""
 	}
-	if err != nil {
-		return address
-	}
-	a = a.Unmap().WithZone("")
-	if a.Is6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.String()
-		}
-	}
-	return a.String()
+	n := a.Network()
+	return string(n[:])
 }
 
 // Limited counts what each limit refused, by its name in Limits; mail_codes are

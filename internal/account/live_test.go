@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -41,7 +42,7 @@ func TestALoginIsReadOnce(t *testing.T) {
 	for range 2 {
 		code, _ := w.Issue(l)
 		n := w.statements(func() error {
-			_, _, err := w.Spend(t.Context(), code, "")
+			_, _, err := w.Spend(t.Context(), code, remote.Addr{})
 			return err
 		})
 		if n != 0 {
@@ -64,7 +65,7 @@ func TestALoginIsReadOnce(t *testing.T) {
 	code, _ := w.Issue(l)
 	w.later(-2 * time.Minute) // a clock that is set back
 	n = w.statements(func() error {
-		_, _, err := w.Spend(t.Context(), code, "")
+		_, _, err := w.Spend(t.Context(), code, remote.Addr{})
 		return err
 	})
 	if n != 1 {
@@ -121,7 +122,7 @@ func ended(w *world, k known) {
 	w.t.Helper()
 	_, _, err := w.Authenticate(w.t.Context(), k.token)
 	wantErr(w.t, err, account.ErrLoginEnded)
-	_, _, err = w.Spend(w.t.Context(), k.code, "")
+	_, _, err = w.Spend(w.t.Context(), k.code, remote.Addr{})
 	wantErr(w.t, err, account.ErrLoginEnded)
 	w.refusedTicket(k.secret)
 }
@@ -134,7 +135,10 @@ func shows(w *world, k known) {
 	}
 	for _, find := range []func() (account.User, error){
 		func() (account.User, error) { u, _, err := w.Authenticate(w.t.Context(), k.token); return u, err },
-		func() (account.User, error) { u, _, err := w.Spend(w.t.Context(), k.code, ""); return u, err },
+		func() (account.User, error) {
+			u, _, err := w.Spend(w.t.Context(), k.code, remote.Addr{})
+			return u, err
+		},
 		func() (account.User, error) { u, _, _, err := w.TicketLogin(w.t.Context(), k.secret); return u, err },
 	} {
 		if u, err := find(); err != nil || !same(u, now) {
@@ -230,7 +234,7 @@ func TestWhatWasReadBeforeALogoutIsNotKeptAfterIt(t *testing.T) {
 		"code": func(w *world, k known) error {
 			code, err := w.Issue(k.login)
 			if err == nil {
-				_, _, err = w.Spend(w.t.Context(), code, "")
+				_, _, err = w.Spend(w.t.Context(), code, remote.Addr{})
 			}
 			return err
 		},

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // Login is one device's way in. Its row is the truth: a token whose row is gone
@@ -33,14 +34,14 @@ type LoginRequest struct {
 	Password string
 	Gateway  string
 	Idle     time.Duration // 0 is Options.LoginIdle
-	Address  string        // where it comes from, for the limit; "" is not limited
+	Address  remote.Addr   // where it comes from, for the limit; zero is not limited
 }
 
 // Login checks the password and makes a login and its token. ErrUnknownName
 // and ErrWrongPassword take the same time; after too many wrong ones no
 // password is checked for a while, and logins that exist go on.
 func (s *Service) Login(ctx context.Context, r LoginRequest) (string, User, Login, error) {
-	if !s.logins.Take(Origin(r.Address), s.o.Now()) {
+	if !s.logins.Take(origin(r.Address), s.o.Now()) {
 		return "", User{}, Login{}, ErrTooManyLogins
 	}
 	u, err := s.checkPassword(ctx, r.Name, r.Password)

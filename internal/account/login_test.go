@@ -14,6 +14,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -52,7 +53,7 @@ func TestTokensOfOthersAreRefused(t *testing.T) {
 	}
 	_, _, err = w.Authenticate(t.Context(), code)
 	wantErr(t, err, account.ErrTokenInvalid)
-	_, _, err = w.Spend(t.Context(), token, "")
+	_, _, err = w.Spend(t.Context(), token, remote.Addr{})
 	wantErr(t, err, account.ErrCodeInvalid)
 
 	var c jwt.MapClaims
@@ -213,7 +214,7 @@ func TestLogoutEndsTheLogin(t *testing.T) {
 	}
 	_, _, err := w.Authenticate(t.Context(), token)
 	wantErr(t, err, account.ErrLoginEnded)
-	_, _, err = w.Spend(t.Context(), code, "")
+	_, _, err = w.Spend(t.Context(), code, remote.Addr{})
 	wantErr(t, err, account.ErrLoginEnded)
 	if _, _, err := w.Authenticate(t.Context(), other); err != nil {
 		t.Fatal("the other device:", err)
@@ -244,7 +245,7 @@ func TestSuspendAndRestore(t *testing.T) {
 	}
 	_, _, err := w.Authenticate(t.Context(), token)
 	wantErr(t, err, account.ErrLoginEnded)
-	_, _, err = w.Spend(t.Context(), code, "")
+	_, _, err = w.Spend(t.Context(), code, remote.Addr{})
 	wantErr(t, err, account.ErrLoginEnded)
 	_, _, _, err = w.Login(t.Context(), account.LoginRequest{Name: "ann", Password: password})
 	wantErr(t, err, account.ErrSuspended)

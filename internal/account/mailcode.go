@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // MailCode is what was last mailed to an address, and how often it was asked
@@ -69,7 +70,7 @@ func (s *Service) mailCodeHash(key string, made time.Time, code string) []byte {
 // CodeRequest asks for a code by mail.
 type CodeRequest struct {
 	Email   string
-	Address string // where it comes from, for the limit; "" is not limited
+	Address remote.Addr // where it comes from, for the limit; zero is not limited
 }
 
 // MailCode mails a code to an address and returns the address that it went to.
@@ -82,7 +83,7 @@ func (s *Service) MailCode(ctx context.Context, r CodeRequest) (string, error) {
 	// What is proven is the form that is compared, so the mail goes there: an
 	// address that only folds to somebody's must not get theirs.
 	email = fold(email)
-	if !s.logins.Take(Origin(r.Address), s.o.Now()) {
+	if !s.logins.Take(origin(r.Address), s.o.Now()) {
 		return "", ErrTooManyLogins
 	}
 	if s.o.Mailer == nil {
@@ -152,7 +153,7 @@ type CodeLogin struct {
 	Email, Code string
 	Gateway     string
 	Idle        time.Duration // 0 is Options.LoginIdle
-	Address     string        // where it comes from, for the limit; "" is not limited
+	Address     remote.Addr   // where it comes from, for the limit; zero is not limited
 }
 
 // LoginByCode checks a mailed code and makes a login and its token; first says
@@ -165,7 +166,7 @@ func (s *Service) LoginByCode(ctx context.Context, r CodeLogin) (string, User, L
 		return "", User{}, Login{}, false, ErrMailCodeUnknown
 	}
 	email = fold(email)
-	if !s.logins.Take(Origin(r.Address), s.o.Now()) {
+	if !s.logins.Take(origin(r.Address), s.o.Now()) {
 		return "", User{}, Login{}, false, ErrTooManyLogins
 	}
 	var u User
@@ -228,13 +229,13 @@ func (s *Service) tryMailCode(t Tx, email, code string) (refused, err error) {
 
 // proven is the account of an address that was proven just now. A suspended
 // one is left as it is.
-func (s *Service) proven(t Tx, email, address string) (u User, first bool, ms []*journal.Message, err error) {
+func (s *Service) proven(t Tx, email string, address remote.Addr) (u User, first bool, ms []*journal.Message, err error) {
 	u, known, err := t.UserByEmail(background, email)
 	if err != nil {
 		return User{}, false, nil, err
 	}
 	if !known {
-		if !s.registrations.Take(Origin(address), s.o.Now()) {
+		if !s.registrations.Take(origin(address), s.o.Now()) {
 			return User{}, false, nil, ErrTooManyRegistrations
 		}
 		u = User{Email: email, Created: s.now(), Proven: true}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -123,7 +124,7 @@ func TestTheFirstProofEndsWhatWasPrepared(t *testing.T) {
 	}
 	_, _, err = w.Authenticate(t.Context(), token)
 	wantErr(t, err, account.ErrLoginEnded)
-	_, _, err = w.Spend(t.Context(), oneTime, "")
+	_, _, err = w.Spend(t.Context(), oneTime, remote.Addr{})
 	wantErr(t, err, account.ErrLoginEnded)
 	_, _, _, err = w.TicketLogin(t.Context(), ticket)
 	wantErr(t, err, account.ErrTicketInvalid)
@@ -382,26 +383,26 @@ func TestMailCodeLimitsByAddress(t *testing.T) {
 	w := start(t, t.TempDir(), account.Options{Mailer: p, Limits: account.Limits{
 		Logins: account.Limit{N: 3, Per: time.Minute}, Registrations: account.Limit{N: 1, Per: time.Hour},
 	}})
-	from := "192.0.2.1"
+	from := "192.0.2.1:1"
 	for i := range 3 {
-		if _, err := w.MailCode(t.Context(), account.CodeRequest{Email: fmt.Sprintf("a%d@example.org", i), Address: from}); err != nil {
+		if _, err := w.MailCode(t.Context(), account.CodeRequest{Email: fmt.Sprintf("a%d@example.org", i), Address: remote.Parse(from)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	_, err := w.MailCode(t.Context(), account.CodeRequest{Email: "a4@example.org", Address: from})
+	_, err := w.MailCode(t.Context(), account.CodeRequest{Email: "a4@example.org", Address: remote.Parse(from)})
 	wantErr(t, err, account.ErrTooManyLogins)
 	login := func(email, code, from string) error {
-		_, _, _, _, err := w.LoginByCode(t.Context(), account.CodeLogin{Email: email, Code: code, Address: from})
+		_, _, _, _, err := w.LoginByCode(t.Context(), account.CodeLogin{Email: email, Code: code, Address: remote.Parse(from)})
 		return err
 	}
 	wantErr(t, login("a0@example.org", "1", from), account.ErrTooManyLogins)
 	// Of one address one account is made; the other's code is not lost by it.
 	a, b := w.mailCode(p, "a@example.org"), w.mailCode(p, "b@example.org")
-	if err := login("a@example.org", a, "192.0.2.2"); err != nil {
+	if err := login("a@example.org", a, "192.0.2.2:1"); err != nil {
 		t.Fatal(err)
 	}
-	wantErr(t, login("b@example.org", b, "192.0.2.2"), account.ErrTooManyRegistrations)
-	if err := login("b@example.org", b, "192.0.2.3"); err != nil {
+	wantErr(t, login("b@example.org", b, "192.0.2.2:1"), account.ErrTooManyRegistrations)
+	if err := login("b@example.org", b, "192.0.2.3:1"); err != nil {
 		t.Fatal(err)
 	}
 }

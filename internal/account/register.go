@@ -4,13 +4,14 @@ import (
 	"context"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // Registration is a new account. Name is what the person wants to be called:
 // the display name always, and the handle where it fits and is free.
 type Registration struct {
 	Email, Name, Password string
-	Address               string // where it comes from, for the limit; "" is not limited
+	Address               remote.Addr // where it comes from, for the limit; zero is not limited
 }
 
 // Register makes an account. ErrAlreadyRegistered is the one answer that tells
@@ -40,7 +41,7 @@ func (s *Service) prepare(ctx context.Context, r Registration) (User, error) {
 	if err := checkPassword(r.Password); err != nil {
 		return User{}, err
 	}
-	if !s.registrations.Take(Origin(r.Address), s.o.Now()) {
+	if !s.registrations.Take(origin(r.Address), s.o.Now()) {
 		return User{}, ErrTooManyRegistrations
 	}
 	// Asked once before the hash, which is dear, and again where it counts.

@@ -6,6 +6,7 @@ import (
 	"crypto/subtle"
 
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // NewSetup makes the code with which the administrator's account can be made,
@@ -32,12 +33,12 @@ func (s *Service) NewSetup(ctx context.Context) (code string, needed bool, err e
 type Setup struct {
 	Code                  string
 	Email, Name, Password string
-	Address               string // where it comes from, for the limit; "" is not limited
+	Address               remote.Addr // where it comes from, for the limit; zero is not limited
 }
 
 // FinishSetup makes the administrator's account and uses the code up.
 func (s *Service) FinishSetup(ctx context.Context, r Setup) (User, error) {
-	if !s.logins.Take(Origin(r.Address), s.o.Now()) {
+	if !s.logins.Take(origin(r.Address), s.o.Now()) {
 		return User{}, ErrTooManyLogins
 	}
 	if !s.isSetup(r.Code) {

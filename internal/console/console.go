@@ -109,7 +109,7 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	u, err := c.o.Accounts.FinishSetup(r.Context(), account.Setup{
-		Code: in.Code, Email: in.Email, Name: in.Name, Password: in.Password, Address: r.RemoteAddr,
+		Code: in.Code, Email: in.Email, Name: in.Name, Password: in.Password, Address: gateway.RemoteAddr(r),
 	})
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func (c *Console) setup(w http.ResponseWriter, r *http.Request) error {
 	// The account is there now, whatever comes of this: the page says to log in
 	// where it has no session.
 	token, _, _, err := c.o.Accounts.Login(r.Context(), account.LoginRequest{
-		Name: u.Email, Password: in.Password, Gateway: "console", Address: r.RemoteAddr,
+		Name: u.Email, Password: in.Password, Gateway: "console", Address: gateway.RemoteAddr(r),
 	})
 	if err == nil {
 		gateway.SetCookie(w, r, token)

@@ -19,6 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -193,27 +194,27 @@ func TestToken(t *testing.T) {
 
 func TestPlaces(t *testing.T) {
 	p := &gateway.Places{Most: 2}
-	take := func(remote string) {
+	take := func(from string) {
 		t.Helper()
-		if err := p.Take(remote); err != nil {
+		if err := p.Take(remote.Parse(from)); err != nil {
 			t.Fatal(err)
 		}
 	}
 	take("192.0.2.1:1")
 	take("192.0.2.1:2")
 	take("[2001:db8::1]:1")
-	if err := p.Take("192.0.2.1:3"); status.Of(err) == nil || status.Of(err).Code != status.TooMany || p.Refused.Load() != 1 {
+	if err := p.Take(remote.Parse("192.0.2.1:3")); status.Of(err) == nil || status.Of(err).Code != status.TooMany || p.Refused.Load() != 1 {
 		t.Fatalf("the third of two: %v", err)
 	}
-	p.Release("192.0.2.1:1")
+	p.Release(remote.Parse("192.0.2.1:1"))
 	take("192.0.2.1:4")
-	if p.Take("192.0.2.1:5") == nil {
+	if p.Take(remote.Parse("192.0.2.1:5")) == nil {
 		t.Fatal("a place that was given back once is two")
 	}
 
 	none := &gateway.Places{}
 	for range 100 {
-		if err := none.Take("192.0.2.1:1"); err != nil {
+		if err := none.Take(remote.Parse("192.0.2.1:1")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -225,15 +226,15 @@ func TestPlacesAtOnce(t *testing.T) {
 	for range 50 {
 		wg.Go(func() {
 			for range 100 {
-				if p.Take("192.0.2.1:1") == nil {
-					p.Release("192.0.2.1:1")
+				if p.Take(remote.Parse("192.0.2.1:1")) == nil {
+					p.Release(remote.Parse("192.0.2.1:1"))
 				}
 			}
 		})
 	}
 	wg.Wait()
 	for i := range 11 {
-		if err := p.Take("192.0.2.1:1"); (err == nil) != (i < 10) {
+		if err := p.Take(remote.Parse("192.0.2.1:1")); (err == nil) != (i < 10) {
 			t.Fatalf("the %dth: %v", i+1, err)
 		}
 	}

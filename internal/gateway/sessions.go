@@ -30,7 +30,7 @@ func (e *Edge) Sessions(login uint64) []Report {
 	var all []Report
 	e.sockets(login, func(s *LoginSocket, c *ws.Conn) {
 		all = append(all, Report{
-			ID: s.id(), Gateway: s.edge.Name, Address: c.RemoteAddr(), Since: e.Hub.Opened(&s.Session), Queued: c.Queued(),
+			ID: s.id(), Gateway: s.edge.Name, Address: c.RemoteAddr().String(), Since: e.Hub.Opened(&s.Session), Queued: c.Queued(),
 			Topic: s.Topic, Position: s.Position(), Live: s.Live(), Came: s.login.came,
 		})
 	})

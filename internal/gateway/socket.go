@@ -10,9 +10,9 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/lifecycle"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -172,12 +172,17 @@ type Places struct {
 
 var placesSeed = maphash.MakeSeed()
 
-// Take takes a place for the peer at host:port, until Release.
-func (p *Places) Take(remote string) error {
+func hostOf(from remote.Addr) uint64 {
+	n := from.Network()
+	return maphash.Bytes(placesSeed, n[:])
+}
+
+// Take takes a place for a peer, until Release.
+func (p *Places) Take(from remote.Addr) error {
 	if p.Most <= 0 {
 		return nil
 	}
-	host := maphash.String(placesSeed, account.Origin(remote))
+	host := hostOf(from)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.taken == nil {
@@ -192,11 +197,11 @@ func (p *Places) Take(remote string) error {
 }
 
 // Release gives a place back that Take gave: once.
-func (p *Places) Release(remote string) {
+func (p *Places) Release(from remote.Addr) {
 	if p.Most <= 0 {
 		return
 	}
-	host := maphash.String(placesSeed, account.Origin(remote))
+	host := hostOf(from)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.taken[host]--; p.taken[host] <= 0 {
@@ -211,15 +216,15 @@ func (p *Places) ConnState() func(net.Conn, http.ConnState) {
 	return func(c net.Conn, state http.ConnState) {
 		switch state {
 		case http.StateNew:
-			remote := c.RemoteAddr().String()
-			if p.Take(remote) != nil {
+			from := remote.Of(c.RemoteAddr())
+			if p.Take(from) != nil {
 				_ = c.Close()
 				return
 			}
-			held.Store(c, remote)
+			held.Store(c, from)
 		case http.StateClosed, http.StateHijacked:
-			if remote, ok := held.LoadAndDelete(c); ok {
-				p.Release(remote.(string))
+			if from, ok := held.LoadAndDelete(c); ok {
+				p.Release(from.(remote.Addr))
 			}
 		default:
 		}

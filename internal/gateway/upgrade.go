@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/ws"
 )
@@ -14,6 +15,9 @@ import (
 func IsUpgrade(r *http.Request) bool {
 	return ws.IsUpgrade(r.Header.Values("Upgrade"))
 }
+
+// RemoteAddr is who sent a request: the peer, whatever a proxy says.
+func RemoteAddr(r *http.Request) remote.Addr { return remote.Parse(r.RemoteAddr) }
 
 // Upgrades brings requests for a WebSocket to server: find gives the path's
 // acceptor, nil for none. Everything else goes to next.
@@ -36,7 +40,7 @@ func upgrade(server *ws.Server, w http.ResponseWriter, r *http.Request, accept w
 	}
 	req := &ws.Request{
 		Method: r.Method, Proto: r.Proto, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-		RemoteAddr: r.RemoteAddr, TLS: r.TLS != nil, Header: textproto.MIMEHeader(r.Header), ContentLength: r.ContentLength,
+		TLS: r.TLS != nil, Header: textproto.MIMEHeader(r.Header), ContentLength: r.ContentLength,
 	}
 	nc, buf, err := h.Hijack()
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"sync/atomic"
+
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // Conn is one connection. All its methods are for any goroutine, and none of
@@ -18,7 +20,7 @@ type Conn struct {
 	srv  *Server
 	sock sock
 	slot int32 // in srv.table
-	addr address
+	addr remote.Addr
 
 	// static once open; before that guarded by mu
 	h   Handler
@@ -95,12 +97,10 @@ type sock interface {
 	wait(c *Conn, h *hold) bool
 	// resume ends a pause. Needs mu.
 	resume(c *Conn, h *hold)
-	// remote is the peer's address, host:port.
-	remote(c *Conn) string
 }
 
-// RemoteAddr is the peer's address as the Request had it.
-func (c *Conn) RemoteAddr() string { return c.sock.remote(c) }
+// RemoteAddr is the peer's address; zero of what is no TCP connection.
+func (c *Conn) RemoteAddr() remote.Addr { return c.addr }
 
 // Handler is who hears the connection; nil before it is open.
 func (c *Conn) Handler() Handler {

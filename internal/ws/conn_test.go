@@ -116,7 +116,7 @@ func TestWeClose(t *testing.T) {
 	})
 	p := s.open()
 	c := <-conns
-	if got := c.RemoteAddr(); got != p.LocalAddr().String() {
+	if got := c.RemoteAddr().String(); got != p.LocalAddr().String() {
 		t.Errorf("RemoteAddr %s, want %s", got, p.LocalAddr())
 	}
 	c.Send(AppendText(nil, []byte("last")))

@@ -18,7 +18,6 @@ import (
 type Request struct {
 	Method, Proto, Host, Path, RawQuery string
 
-	RemoteAddr    string // host:port of the peer
 	TLS           bool
 	Header        textproto.MIMEHeader
 	ContentLength int64 // as in net/http: -1 is unknown. An upgrade has no body

@@ -193,7 +193,7 @@ func FuzzHandshake(f *testing.F) {
 		if err != nil {
 			return
 		}
-		r := requestOf(hr, "")
+		r := requestOf(hr)
 		refusal := r.Check()
 		var answer []byte
 		if refusal == nil {

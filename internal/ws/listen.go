@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"time"
+
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // maxHead is how long a request may be, in bytes, its headers with it.
@@ -94,7 +96,7 @@ const starvedFor = 50 * time.Millisecond
 
 // admit reads a connection by a goroutine of its own.
 func (s *Server) admit(f *front, nc net.Conn) {
-	c := &Conn{srv: s, sock: newStream(nc, ""), addr: addressOf(nc.RemoteAddr()), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
+	c := &Conn{srv: s, sock: newStream(nc), addr: remote.Of(nc.RemoteAddr()), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
 	c.heard.Store(s.clock())
 	if !s.join(c) {
 		s.count.refused.Add(1)

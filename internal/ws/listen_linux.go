@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 	"unsafe"
+
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // polledFront is what the poller knows of a listener.
@@ -110,7 +112,7 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 		return true
 	}
 	f.polled.starved.Store(false)
-	c := &Conn{srv: p.srv, sock: p, fd: int32(fd), addr: addressOfRaw(&sa), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
+	c := &Conn{srv: p.srv, sock: p, fd: int32(fd), addr: addrOfRaw(&sa), lim: &noLimits, intake: intake{front: f}, flags: isNew | isWatched}
 	c.turn.Store(isRead)
 	if !p.srv.join(c) {
 		p.srv.count.refused.Add(1)
@@ -130,16 +132,16 @@ func (p *poller) acceptOne(f *front, ln uintptr) bool {
 	return true
 }
 
-func addressOfRaw(sa *syscall.RawSockaddrAny) address {
+func addrOfRaw(sa *syscall.RawSockaddrAny) remote.Addr {
 	switch sa.Addr.Family {
 	case syscall.AF_INET:
 		a := (*syscall.RawSockaddrInet4)(unsafe.Pointer(sa)) //nolint:gosec // its family says so
-		return address{netip.AddrFrom4(a.Addr).As16(), hostOrder(a.Port)}
+		return remote.From(netip.AddrPortFrom(netip.AddrFrom4(a.Addr), hostOrder(a.Port)))
 	case syscall.AF_INET6:
 		a := (*syscall.RawSockaddrInet6)(unsafe.Pointer(sa)) //nolint:gosec // its family says so
-		return address{a.Addr, hostOrder(a.Port)}
+		return remote.From(netip.AddrPortFrom(netip.AddrFrom16(a.Addr), hostOrder(a.Port)))
 	}
-	return address{}
+	return remote.Addr{}
 }
 
 // hostOrder is a port that lies in memory as on the wire.
@@ -160,14 +162,14 @@ func (p *poller) handOver(c *Conn, head []byte) {
 	if err != nil {
 		p.srv.opt.Log.Warn("ws: a connection cannot be handed on", "error", err)
 	} else {
-		c.front.other(&handed{Conn: nc, early: head, from: c.addr.tcp()})
+		c.front.other(&handed{Conn: nc, early: head, from: net.TCPAddrFromAddrPort(c.addr.AddrPort())})
 	}
 	p.srv.gone()
 }
 
 // adopt makes a polled connection of one that somebody else accepted; nil where
 // it cannot be one.
-func (s *Server) adopt(nc net.Conn) *Conn {
+func (s *Server) adopt(nc net.Conn, from remote.Addr) *Conn {
 	tcp, ok := nc.(*net.TCPConn)
 	if !ok {
 		return nil
@@ -190,7 +192,7 @@ func (s *Server) adopt(nc net.Conn) *Conn {
 	if err != nil || fd < 0 {
 		return nil
 	}
-	c := &Conn{srv: s, sock: p, fd: int32(fd), addr: addressOf(tcp.RemoteAddr()), lim: &noLimits, back: new(backlog)}
+	c := &Conn{srv: s, sock: p, fd: int32(fd), addr: from, lim: &noLimits, back: new(backlog)}
 	c.turn.Store(isRead)
 	return c
 }

@@ -148,7 +148,7 @@ func newSiteOfBoth(t *testing.T, o Options, accept Acceptor) *site {
 				return
 			}
 			early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-			s.Serve(nc, early, requestOf(r, r.RemoteAddr), accept)
+			s.Serve(nc, early, requestOf(r), accept)
 			return
 		}
 		body, err := io.ReadAll(r.Body)
@@ -202,7 +202,7 @@ func TestHTTPThenUpgrade(t *testing.T) {
 		p.want(fin|opText, "early")
 		p.want(fin|opText, "too")
 		for _, c := range s.conns() {
-			if got := c.RemoteAddr(); got != p.LocalAddr().String() {
+			if got := c.RemoteAddr().String(); got != p.LocalAddr().String() {
 				t.Errorf("RemoteAddr %s, want %s", got, p.LocalAddr())
 			}
 		}
@@ -359,7 +359,7 @@ func TestAddresses(t *testing.T) {
 		accept, conns := one(&funcs{message: echo}, nil)
 		s := newSiteOn(t, listenOn(t, network, at), Options{}, accept)
 		p := s.open()
-		if got := (<-conns).RemoteAddr(); got != p.LocalAddr().String() {
+		if got := (<-conns).RemoteAddr().String(); got != p.LocalAddr().String() {
 			t.Errorf("RemoteAddr %s, want %s", got, p.LocalAddr())
 		}
 		p.send(fin|opText, "x")
@@ -371,7 +371,7 @@ func TestAddresses(t *testing.T) {
 	s := newSiteOn(t, ln, Options{}, accept)
 	s.addr = fmt.Sprintf("127.0.0.1:%d", ln.Addr().(*net.TCPAddr).Port)
 	p := s.open()
-	if got := (<-conns).RemoteAddr(); got != p.LocalAddr().String() {
+	if got := (<-conns).RemoteAddr().String(); got != p.LocalAddr().String() {
 		t.Errorf("RemoteAddr %s, want %s", got, p.LocalAddr())
 	}
 }
@@ -409,7 +409,7 @@ func TestTLSServe(t *testing.T) {
 			return
 		}
 		early, _ := rw.Reader.Peek(rw.Reader.Buffered())
-		s.Serve(nc, early, requestOf(r, r.RemoteAddr), accept)
+		s.Serve(nc, early, requestOf(r), accept)
 	}), TLSConfig: &tls.Config{Certificates: []tls.Certificate{selfSigned(t)}}}
 	served := make(chan error, 1)
 	go func() { served <- h.ServeTLS(ln, "", "") }()

@@ -188,13 +188,13 @@ func serveOne(s *Server, nc net.Conn, accept Acceptor) {
 		return
 	}
 	buffered, _ := br.Peek(br.Buffered())
-	s.Serve(nc, buffered, requestOf(hr, nc.RemoteAddr().String()), accept)
+	s.Serve(nc, buffered, requestOf(hr), accept)
 }
 
-func requestOf(hr *http.Request, remote string) *Request {
+func requestOf(hr *http.Request) *Request {
 	return &Request{
 		Method: hr.Method, Proto: hr.Proto, Host: hr.Host, Path: hr.URL.Path, RawQuery: hr.URL.RawQuery,
-		RemoteAddr: remote, Header: textproto.MIMEHeader(hr.Header), ContentLength: hr.ContentLength,
+		Header: textproto.MIMEHeader(hr.Header), ContentLength: hr.ContentLength,
 	}
 }
 

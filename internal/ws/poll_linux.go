@@ -582,8 +582,6 @@ func (p *poller) resume(c *Conn, h *hold) {
 
 func (p *poller) run(c *Conn) { p.takeUp(c) }
 
-func (p *poller) remote(c *Conn) string { return c.addr.String() }
-
 func (p *poller) control(op, fd int, slot int32, events uint32) syscall.Errno {
 	if p.closed.Load() {
 		return syscall.EBADF

@@ -73,7 +73,7 @@ func (c *Conn) greet(t *Turn, b []byte) (came []byte, foreign bool) {
 		c.half().kept = append([]byte(nil), b[n:]...)
 		c.srv.count.bytesIn.Add(uint64(len(b) - n))
 	}
-	r.RemoteAddr, r.turn = c.RemoteAddr(), t
+	r.turn = t
 	c.answerTo(r, c.front.accept)
 	r.turn = nil
 	c.front = nil

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // Reader is a way of reading connections.
@@ -30,7 +32,7 @@ const (
 // DeadAfter or AbuseAfter is off.
 type Options struct {
 	Reader           Reader        // Epoll
-	Silent           int           // how many connections of one address (IPv6: of one /64) may be there without a request; 0 is any number
+	Silent           int           // how many connections of one address (of one remote.Network) may be there without a request; 0 is any number
 	PingEvery        time.Duration // 25 s
 	ProveAfter       time.Duration // 1 s after something was sent on a connection with Limits.Prove, a ping follows it; off without PingEvery
 	DeadAfter        time.Duration // 60 s without a byte from the peer, while we read: 1006
@@ -85,11 +87,11 @@ type Server struct {
 
 	// guarded by mu
 	mu       sync.Mutex
-	free     []int32          // slots of table
-	slots    int32            // of table that were ever used
-	silent   map[[16]byte]int // how many connections of an address have not said what they want
-	watched  []*Conn          // new in the walker's list
-	poller   *poller          // nil before the first polled connection
+	free     []int32                // slots of table
+	slots    int32                  // of table that were ever used
+	silent   map[remote.Network]int // how many connections of an address have not said what they want
+	watched  []*Conn                // new in the walker's list
+	poller   *poller                // nil before the first polled connection
 	stopping bool
 	walker   chan struct{} // closed when the walker has gone; nil before the first connection
 	stop     chan struct{} // closed to stop it
@@ -112,14 +114,14 @@ func (s *Server) clock() int64 { return int64(time.Since(s.start)) + 1 }
 // of nc beyond it. It checks the handshake, asks accept, and returns when it has
 // answered, yes or no; the connection goes on by itself.
 func (s *Server) Serve(nc net.Conn, buffered []byte, r *Request, accept Acceptor) {
-	early := append([]byte(nil), buffered...)
+	early, from := append([]byte(nil), buffered...), remote.Of(nc.RemoteAddr())
 	if h, ok := nc.(*handed); ok { // it was ours before
 		nc, early = h.Conn, append(early, h.early...)
 	}
 	_ = nc.SetDeadline(time.Time{})
-	c := s.adopt(nc)
+	c := s.adopt(nc, from)
 	if c == nil {
-		c = &Conn{srv: s, sock: newStream(nc, r.RemoteAddr), lim: &noLimits, back: new(backlog)}
+		c = &Conn{srv: s, sock: newStream(nc), addr: from, lim: &noLimits, back: new(backlog)}
 	}
 	if !s.join(c) {
 		s.count.refused.Add(1)
@@ -259,12 +261,13 @@ func (s *Server) mayBeSilent(c *Conn) bool {
 		return true
 	}
 	if s.silent == nil {
-		s.silent = map[[16]byte]int{}
+		s.silent = map[remote.Network]int{}
 	}
-	if s.silent[c.addr.network()] >= most {
+	from := c.addr.Network()
+	if s.silent[from] >= most {
 		return false
 	}
-	s.silent[c.addr.network()]++
+	s.silent[from]++
 	return true
 }
 
@@ -275,10 +278,11 @@ func (s *Server) spoke(c *Conn) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := s.silent[c.addr.network()]; n > 1 {
-		s.silent[c.addr.network()] = n - 1
+	from := c.addr.Network()
+	if n := s.silent[from]; n > 1 {
+		s.silent[from] = n - 1
 	} else {
-		delete(s.silent, c.addr.network())
+		delete(s.silent, from)
 	}
 }
 

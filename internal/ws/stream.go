@@ -15,23 +15,16 @@ const ownBuffer = 1 << 10
 
 // stream is a connection with a goroutine of its own: any net.Conn.
 type stream struct {
-	nc      net.Conn
-	raw     syscall.RawConn // nil where nc is not a plain socket
-	address string
+	nc  net.Conn
+	raw syscall.RawConn // nil where nc is not a plain socket
 }
 
-func newStream(nc net.Conn, address string) *stream {
-	if from := nc.RemoteAddr(); address == "" && from != nil {
-		address = from.String()
-	}
-	return &stream{nc: nc, raw: rawConn(nc), address: address}
-}
+func newStream(nc net.Conn) *stream { return &stream{nc: nc, raw: rawConn(nc)} }
 
 func (s *stream) begin(*Conn, net.Conn) {}
 func (s *stream) abandon(*Conn)         {}
 func (s *stream) run(c *Conn)           { go s.read(c) }
 func (s *stream) joins() bool           { return s.raw != nil }
-func (s *stream) remote(*Conn) string   { return s.address }
 
 // past is a deadline that wakes whoever waits.
 var past = time.Unix(1, 0)

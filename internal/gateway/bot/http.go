@@ -41,7 +41,7 @@ func (g *Gateway) logIn(w http.ResponseWriter, r *http.Request) error {
 		return errNoLogin
 	}
 	token, u, _, err := g.o.Accounts.Login(r.Context(), account.LoginRequest{
-		Name: in.Login, Password: in.Password, Gateway: "bot", Idle: g.o.Idle, Address: r.RemoteAddr,
+		Name: in.Login, Password: in.Password, Gateway: "bot", Idle: g.o.Idle, Address: gateway.RemoteAddr(r),
 	})
 	if errors.Is(err, account.ErrUnknownName) || errors.Is(err, account.ErrWrongPassword) {
 		return errWrongLogin

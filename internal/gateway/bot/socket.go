@@ -300,7 +300,7 @@ func (s *socket) conform() {
 
 // identity is who runs a process here.
 func (s *socket) identity() process.Who {
-	return process.Who{User: s.who, Groups: s.groups, Address: s.conn.RemoteAddr(), ID: strconv.FormatUint(s.key, 36), Key: s.key}
+	return process.Who{User: s.who, Groups: s.groups, Address: s.conn.RemoteAddr().String(), ID: strconv.FormatUint(s.key, 36), Key: s.key}
 }
 
 // typing tells the others at the endpoint that this person types, once in a

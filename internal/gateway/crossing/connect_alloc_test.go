@@ -12,8 +12,8 @@ import (
 )
 
 // guestAllocs is what a reader of the feed costs who comes and goes again:
-// their socket, the context, their address as a text, and what the hub needs.
-const guestAllocs = 6
+// their socket, and the context.
+const guestAllocs = 2
 
 func TestAllocationsOfAGuest(t *testing.T) {
 	knocking(t, func(d *door) {

@@ -115,7 +115,7 @@ func (d *door) knock(tb testing.TB, path, query string, header ...string) {
 		accept = d.routes.Find(path)
 	}
 	r := &ws.Request{
-		Method: http.MethodGet, Proto: "HTTP/1.1", Host: d.r.Host, Path: path, RawQuery: query, RemoteAddr: d.r.RemoteAddr,
+		Method: http.MethodGet, Proto: "HTTP/1.1", Host: d.r.Host, Path: path, RawQuery: query,
 		Header: textproto.MIMEHeader{},
 	}
 	for name, values := range d.r.Header {

@@ -12,6 +12,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/gateway/direct"
 	"github.com/kabar-io/kabar/internal/gateway/transcript"
+	"github.com/kabar-io/kabar/internal/remote"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -77,7 +78,7 @@ func TestWhoIsToldToComeBackMayUseTheCodeThen(t *testing.T) {
 		t.Fatalf("the first: %d", res.StatusCode)
 	}
 	told(connect(code))
-	if _, l, err := s.Accounts.Spend(t.Context(), code, ""); err != nil || l.ID == 0 {
+	if _, l, err := s.Accounts.Spend(t.Context(), code, remote.Addr{}); err != nil || l.ID == 0 {
 		t.Errorf("the code was spent: %v", err)
 	}
 	for i, of := range []string{"", "nonsense", token} {

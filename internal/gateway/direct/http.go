@@ -80,7 +80,7 @@ func (g *Gateway) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	_, err := g.o.Accounts.Register(r.Context(), account.Registration{
-		Email: in.Email, Name: in.Username, Password: in.Password, Address: r.RemoteAddr,
+		Email: in.Email, Name: in.Username, Password: in.Password, Address: gateway.RemoteAddr(r),
 	})
 	if errors.Is(err, account.ErrAlreadyRegistered) {
 		return &worded{code: 500, status: 500, error: "4 error: Already Registered ", details: account.ErrAlreadyRegistered.Message}
@@ -102,7 +102,7 @@ func (g *Gateway) logIn(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	token, _, _, err := g.o.Accounts.Login(r.Context(), account.LoginRequest{
-		Name: in.Email, Password: in.Password, Gateway: "direct", Address: r.RemoteAddr,
+		Name: in.Email, Password: in.Password, Gateway: "direct", Address: gateway.RemoteAddr(r),
 	})
 	switch {
 	case errors.Is(err, account.ErrUnknownName) && g.o.Reveal:

@@ -50,7 +50,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 	if err := g.readable(q.Get("after")); err != nil { // before the code is spent for nothing
 		return nil, err
 	}
-	u, l, err := g.o.Accounts.Spend(ctx, code, r.RemoteAddr)
+	u, l, err := g.o.Accounts.Spend(ctx, code, c.RemoteAddr())
 	if err != nil {
 		return nil, err
 	}

@@ -230,10 +230,11 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := g.o.Edge.Places.Take(r.RemoteAddr); err != nil {
+	from := gateway.RemoteAddr(r)
+	if err := g.o.Edge.Places.Take(from); err != nil {
 		return err
 	}
-	defer g.o.Edge.Places.Release(r.RemoteAddr)
+	defer g.o.Edge.Places.Release(from)
 	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
 	session.Conn = conn
 	conn.Send(sub.first...)

@@ -13,6 +13,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/remote"
 )
 
 // What a connection that says nothing holds here, without its ws.Conn.
@@ -51,7 +52,7 @@ func idle(tb testing.TB, n int) (bytes float64, goroutines int) {
 		s := &socket{g: g}
 		s.Session = hub.Session{Conn: conn, Format: g.formats[Format{}], Topic: chat.FeedTopic, Key: key(0, "")}
 		address := netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), 1)
-		if err := g.o.Edge.Places.Take(address.String()); err != nil {
+		if err := g.o.Edge.Places.Take(remote.From(address)); err != nil {
 			tb.Fatal(err)
 		}
 		if err := h.Subscribe(ctx, &s.Session, hub.Now()); err != nil {

@@ -28,7 +28,7 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) error {
 	if gateway.ReadJSON(w, r, &in) != nil || in.Email == "" {
 		return errAuth
 	}
-	email, err := g.o.Accounts.MailCode(r.Context(), account.CodeRequest{Email: in.Email, Address: r.RemoteAddr})
+	email, err := g.o.Accounts.MailCode(r.Context(), account.CodeRequest{Email: in.Email, Address: gateway.RemoteAddr(r)})
 	if errors.Is(err, account.ErrMailFailed) { // which people are told, without the reason
 		g.o.Edge.Log.Error("a code was not mailed", "gateway", "relay", "error", err)
 	}
@@ -53,7 +53,7 @@ func (g *Gateway) verify(w http.ResponseWriter, r *http.Request) error {
 		return errAuth
 	}
 	token, u, _, first, err := g.o.Accounts.LoginByCode(r.Context(), account.CodeLogin{
-		Email: in.Email, Code: code(in.Code), Gateway: "relay", Idle: g.o.Idle, Address: r.RemoteAddr,
+		Email: in.Email, Code: code(in.Code), Gateway: "relay", Idle: g.o.Idle, Address: gateway.RemoteAddr(r),
 	})
 	switch {
 	case errors.Is(err, account.ErrMailCodeExpired):
