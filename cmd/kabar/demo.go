@@ -36,7 +36,7 @@ func (c *demoCmd) Run(ctx context.Context, out io.Writer) (err error) {
 		}
 		defer func() { err = errors.Join(err, os.RemoveAll(c.Data)) }()
 	}
-	s, err := open(ctx, &c.Config, true)
+	s, err := open(context.WithoutCancel(ctx), &c.Config, true)
 	if err != nil {
 		return err
 	}

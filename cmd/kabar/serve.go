@@ -40,13 +40,15 @@ type serveCmd struct {
 	config.Config `embed:""`
 }
 
-// Run serves until it is told to stop.
+// Run serves until it is told to stop. Who tells it while it starts is obeyed
+// when it is ready: a start that is broken off looks like one that failed.
 func (c *serveCmd) Run(ctx context.Context, out io.Writer) error {
-	s, err := open(ctx, &c.Config, false)
+	starting := context.WithoutCancel(ctx)
+	s, err := open(starting, &c.Config, false)
 	if err != nil {
 		return err
 	}
-	if err := s.firstStart(ctx, out); err != nil {
+	if err := s.firstStart(starting, out); err != nil {
 		s.close()
 		return err
 	}
@@ -182,7 +184,7 @@ func (s *server) run(ctx context.Context) error {
 	stopAcked, ackedDone := start(live, s.acked.Run)
 	stopWork, workDone := start(live, s.work)
 
-	err := s.publishProcesses(ctx)
+	err := s.publishProcesses(live)
 	if err == nil {
 		err = s.accept(ctx)
 	}
