@@ -278,6 +278,7 @@ func (t *topic) fallBack(g *group, s *Session) {
 	t.remove(g, s)
 	t.addLagging(s)
 	s.slow = true
+	s.flags.Or(uninformed) // where what was refused told it who came
 	s.wait()
 }
 

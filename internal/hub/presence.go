@@ -172,10 +172,14 @@ func (t *topic) changed() {
 	}
 }
 
-// announce tells who joined or, a moment later, who left.
+// announce tells who joined or, a moment later, who left. Who is catching up is
+// told who is here instead, once it is live.
 func (t *topic) announce() {
 	p := t.people
 	p.timer = nil
+	for s := range t.lagging {
+		s.flags.Or(uninformed)
+	}
 	switch {
 	case len(p.joined) > 0 || len(p.left) == 0 && p.total() > p.count:
 		t.hear(event("presence.joined", p.some(p.joined)), 0)

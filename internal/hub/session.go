@@ -70,8 +70,9 @@ const (
 
 // What others say of a session, beside its state.
 const (
-	drained uint32 = 4 << iota // its connection has room again
-	closed                     // it has gone
+	drained    uint32 = 4 << iota // its connection has room again
+	closed                        // it has gone
+	uninformed                    // it watches, and was not told who came or went
 )
 
 // become gives the session another state.

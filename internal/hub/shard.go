@@ -214,16 +214,9 @@ func (sh *shard) arrive(s *Session) {
 		sh.hub.read(s)
 		return
 	}
-	if s.slow && s.Presence && t.people != nil {
-		if !s.tell(event("presence.here", t.people.here())) { // it heard of no change meanwhile
-			s.wait()
-			return
-		}
+	if t.resume(s) {
+		sh.hub.counts.resumed.Add(1)
 	}
-	s.slow = false
-	sh.hub.counts.resumed.Add(1)
-	t.dropLagging(s)
-	t.goLive(s)
 }
 
 // skip lets a session that was too slow lose what it missed, and tells it how
@@ -241,10 +234,7 @@ func (sh *shard) skip(s *Session) {
 		sh.hub.counts.skipped.Add(int64(lost))
 		s.pos.Store(t.head)
 	}
-	s.slow = false
-	t.dropLagging(s)
-	t.goLive(s)
-	if s.Inside == Own {
+	if t.resume(s) && s.Inside == Own {
 		s.Conn.Send() // it reads by itself
 	}
 }

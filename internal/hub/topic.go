@@ -232,6 +232,22 @@ func (t *topic) each(f func(*Session, *group)) {
 	}
 }
 
+// resume makes a session live that was catching up; false where there is no room
+// to tell it who is here by now.
+func (t *topic) resume(s *Session) bool {
+	if s.Presence && s.flags.Load()&uninformed != 0 {
+		if !s.tell(event("presence.here", t.people.here())) {
+			s.wait()
+			return false
+		}
+		s.flags.And(^uninformed)
+	}
+	s.slow = false
+	t.dropLagging(s)
+	t.goLive(s)
+	return true
+}
+
 // goLive adds a session that has everything up to the topic's head to its
 // group. What is on its way now it has, was told, or is not to hear: while
 // there is such, the session is a fresh one.
