@@ -60,4 +60,6 @@ type Positions interface {
 	// PositionsUnder are those of owner and of owner/…, by name.
 	PositionsUnder(ctx context.Context, owner string) ([]Acked, error)
 	SavePositions(tx *journal.Tx, acked []Acked) error
+	// FirstPosition keeps a position for an owner that has none.
+	FirstPosition(tx *journal.Tx, a Acked) error
 }

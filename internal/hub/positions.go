@@ -106,8 +106,21 @@ func (c *Collector) Under(ctx context.Context, owner string) ([]Acked, error) {
 	return all, nil
 }
 
-// Begin gives an owner without a position one, durably: what is said from
-// there on is kept for it.
+// First gives an owner without a position one, durably: what is said from there
+// on is kept for it. It returns the one that holds, which may be that of somebody
+// who did the same at the same time.
+func (c *Collector) First(ctx context.Context, a Acked) (seq uint64, err error) {
+	_, err = c.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+		return nil, c.store.FirstPosition(tx, a)
+	})).Wait(ctx)
+	if err == nil {
+		seq, _, err = c.Position(ctx, a.Owner)
+	}
+	return seq, err
+}
+
+// Begin moves an owner's position on, durably: what was said up to there is
+// passed over.
 func (c *Collector) Begin(ctx context.Context, a Acked) error {
 	_, err := c.journal.Do(c.change([]Acked{a})).Wait(ctx)
 	return err

@@ -33,17 +33,8 @@ func (p *counting) SavePositions(_ *journal.Tx, acked []hub.Acked) error {
 // Where more positions move than are saved at once they take their turns, and
 // none is forgotten; what is left is saved at the end.
 func TestManyPositionsAreSavedInTurns(t *testing.T) {
-	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	written, collected := make(chan error, 1), make(chan error, 1)
-	go func() { written <- j.Run(ctx, func([]*journal.Message) {}) }()
+	st, j := stored(t)
+	collected := make(chan error, 1)
 	p := &counting{Positions: st, saved: map[string]uint64{}}
 	c := hub.NewCollector(p, j, slog.New(slog.DiscardHandler))
 	const n = hub.SaveMost + hub.SaveMost/2
@@ -64,9 +55,43 @@ func TestManyPositionsAreSavedInTurns(t *testing.T) {
 	p.mu.Unlock()
 	stopCollector()
 	<-collected
-	cancel()
-	<-written
-	if err := st.Close(); err != nil {
-		t.Error(err)
+}
+
+// stored is a journal on a store.
+func stored(t *testing.T) (*store.Store, *journal.Journal) {
+	t.Helper()
+	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := journal.Open(t.Context(), journal.Options{Store: st})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	written := make(chan error, 1)
+	go func() { written <- j.Run(ctx, func([]*journal.Message) {}) }()
+	t.Cleanup(func() {
+		cancel()
+		<-written
+		if err := st.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return st, j
+}
+
+// TestTheFirstPositionIsTheFirst: of two that come first at the same time, the
+// later one passes over nothing that is owed to the earlier one.
+func TestTheFirstPositionIsTheFirst(t *testing.T) {
+	st, j := stored(t)
+	c := hub.NewCollector(st, j, slog.New(slog.DiscardHandler))
+	for _, at := range []uint64{5, 7} { // both found none, and something was said between them
+		if seq, err := c.First(t.Context(), hub.Acked{Owner: "consumer/1/billing", Topic: "instance/1", Seq: at}); err != nil || seq != 5 {
+			t.Errorf("who begins at %d begins at %d: %v", at, seq, err)
+		}
+	}
+	if seq, ok, err := st.Position(t.Context(), "consumer/1/billing"); err != nil || !ok || seq != 5 {
+		t.Errorf("what is kept begins at %d: %v, %v", seq, ok, err)
 	}
 }

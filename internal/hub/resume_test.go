@@ -10,7 +10,6 @@ import (
 
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/store"
 )
 
 // between says something right after a head was read: what a slow query leaves
@@ -70,28 +69,14 @@ func (f *failing) SavePositions(tx *journal.Tx, a []hub.Acked) error {
 }
 
 func TestPositionsAreSavedWhenTheyCanBeAndNeverMoveBack(t *testing.T) {
-	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: st})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	written, collected := make(chan error, 1), make(chan error, 1)
-	go func() { written <- j.Run(ctx, func([]*journal.Message) {}) }()
+	st, j := stored(t)
+	collected := make(chan error, 1)
 	c := hub.NewCollector(&failing{Positions: st, left: 1}, j, slog.New(slog.DiscardHandler))
 	stop, stopCollector := context.WithCancel(context.Background())
 	go func() { collected <- c.Run(stop) }()
 	defer func() {
 		stopCollector()
 		<-collected
-		cancel()
-		<-written
-		if err := st.Close(); err != nil {
-			t.Error(err)
-		}
 	}()
 	position := func(want uint64) {
 		t.Helper()

@@ -27,6 +27,13 @@ func (s *Store) PositionsUnder(ctx context.Context, owner string) ([]hub.Acked, 
 	return all, err
 }
 
+// FirstPosition keeps a position for an owner that has none.
+func (s *Store) FirstPosition(tx *journal.Tx, a hub.Acked) error {
+	_, err := In(tx).exec(background, "INSERT INTO positions (owner, topic, seq, at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		a.Owner, a.Topic, int64(a.Seq), tx.Now().UnixMilli())
+	return err
+}
+
 // SavePositions writes positions; an owner's topic may change, its position in
 // one topic never moves back.
 func (s *Store) SavePositions(tx *journal.Tx, acked []hub.Acked) error {

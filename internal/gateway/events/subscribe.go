@@ -150,14 +150,12 @@ func (g *Gateway) start(ctx context.Context, s *subscription, topic, after strin
 		return nil
 	}
 	kept, known, err := e.Acked.Position(ctx, s.owner)
+	if err == nil && !known {
+		kept, err = e.Acked.First(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
+	}
 	switch {
 	case err != nil:
 		return err
-	case !known:
-		if after == "last" {
-			s.way.By = gateway.ByLast
-		}
-		return e.Acked.Begin(ctx, hub.Acked{Owner: s.owner, Topic: topic, Seq: s.at})
 	case after == "last":
 		s.at, s.way.By, s.way.Start = kept, gateway.ByLast, hub.After(kept)
 	case acknowledges: // Last-Event-ID says what the consumer has

@@ -129,7 +129,7 @@ func (g *Gateway) way(ctx context.Context, q query, owner string) (gateway.Way, 
 		if err != nil {
 			return 0, err
 		}
-		return head, g.o.Edge.Acked.Begin(ctx, hub.Acked{Owner: owner, Topic: chat.FeedTopic, Seq: head})
+		return g.o.Edge.Acked.First(ctx, hub.Acked{Owner: owner, Topic: chat.FeedTopic, Seq: head})
 	})
 	if !q.json {
 		w = w.Strict()
