@@ -2,6 +2,7 @@ package bot
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/kabar-io/kabar/internal/process"
@@ -158,7 +159,9 @@ func (s *socket) hear(e *ear, frames [][]byte) bool {
 		t.mu.Unlock()
 		return true
 	case len(t.heard) > 0 && len(t.heard)+total > maxHeard:
-		t.full = append(t.full, e)
+		if !slices.Contains(t.full, e) { // what is told comes while it waits, too
+			t.full = append(t.full, e)
+		}
 		t.mu.Unlock()
 		return false
 	}

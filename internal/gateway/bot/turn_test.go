@@ -76,6 +76,22 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 	}
 }
 
+// TestWhoIsRefusedOftenWaitsOnce: what is told to an ear while there is no room
+// is lost, and costs nothing.
+func TestWhoIsRefusedOftenWaitsOnce(t *testing.T) {
+	s, e := still()
+	big := said(string(bytes.Repeat([]byte("y"), maxHeard)))
+	e.Send(big)
+	for range 100 {
+		if e.Send(big) {
+			t.Fatal("there is room")
+		}
+	}
+	if n := len(s.turns.full); n != 1 {
+		t.Errorf("it waits %d times", n)
+	}
+}
+
 func TestWhoseTurnItIs(t *testing.T) {
 	s, e := still()
 	s.turns.connect = true
