@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"net/http"
 	"time"
 
+	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/gateway"
 )
@@ -27,8 +29,11 @@ func (a *API) receipts(w http.ResponseWriter, r *http.Request) error {
 			return err
 		}
 		u, _, failed := a.o.Accounts.Authenticate(r.Context(), token)
-		if failed != nil {
+		switch {
+		case errors.Is(failed, account.ErrTokenInvalid): // no login's
 			return err
+		case failed != nil:
+			return failed
 		}
 		me = u.ID
 	}
