@@ -73,7 +73,7 @@ func (s *Service) AddToGroup(ctx context.Context, name string, user uint64) erro
 		return err
 	}
 	return s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if _, err := found(t.User(background, user)); err != nil || clean == GroupUsers {
+		if _, err := person(t.User(background, user)); err != nil || clean == GroupUsers {
 			return nil, err
 		}
 		return nil, t.AddToGroup(background, key, clean, user)

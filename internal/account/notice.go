@@ -51,7 +51,7 @@ func (s *Service) NoticeTo(user uint64, text string) journal.Change {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := found(t.User(background, user)); err != nil {
+		if _, err := person(t.User(background, user)); err != nil {
 			return nil, err
 		}
 		return []*journal.Message{{Kind: KindNotice, Entries: journal.To(Inbox(user)), Data: data}}, nil

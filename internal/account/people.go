@@ -132,7 +132,7 @@ func (s *Service) SetBadges(ctx context.Context, user uint64, badges []int) (Use
 	var u User
 	err = s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
 		var err error
-		if u, err = found(t.User(background, user)); err != nil || slices.Equal(u.Badges, kept) {
+		if u, err = person(t.User(background, user)); err != nil || slices.Equal(u.Badges, kept) {
 			return nil, err
 		}
 		if u.Badges = kept; len(kept) == 0 {

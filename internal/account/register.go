@@ -104,10 +104,7 @@ func (s *Service) edit(ctx context.Context, id uint64, f func(t Tx, u *User) err
 	var u User
 	err := s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
 		var err error
-		if u, err = found(t.User(background, id)); err == nil && u.Erased {
-			err = ErrUserNotFound
-		}
-		if err != nil {
+		if u, err = person(t.User(background, id)); err != nil {
 			return nil, err
 		}
 		if err := f(t, &u); err != nil {

@@ -144,6 +144,9 @@ func found(u User, ok bool, err error) (User, error) {
 	return u, nil
 }
 
+// person is a user who was not erased: nothing is given to a number any more.
+func person(u User, ok bool, err error) (User, error) { return found(u, ok && !u.Erased, err) }
+
 // NameTaken says whether a name is some account's handle or display name, so
 // that somebody without an account may not go by it.
 func (s *Service) NameTaken(ctx context.Context, name string) (bool, error) {

@@ -38,12 +38,21 @@ var (
 // configuration's to say, and the caller's to ask before. With a key it is
 // said once.
 func (s *Service) Speak(by Speaker, text string, key journal.Key) *journal.Pending {
-	return s.o.Journal.DoOnce(key, journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
+	return s.o.Journal.DoOnce(key, s.change(func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
 		switch {
 		case text == "":
 			return nil, errLineEmpty
 		case !utf8.ValidString(text):
 			return nil, errLineUTF8
+		}
+		if by.User != 0 { // whose socket may still have to hear that the account was closed
+			suspended, ok, err := t.Suspended(background, by.User)
+			if err == nil && (!ok || suspended) {
+				err = account.ErrSuspended
+			}
+			if err != nil {
+				return nil, err
+			}
 		}
 		data, err := json.Marshal(Line{Name: by.Name, Text: text})
 		return []*journal.Message{{

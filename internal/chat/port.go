@@ -100,6 +100,8 @@ type Reader interface {
 	// Sender finds what from needs to write to to; ok is false where the pair
 	// has no row.
 	Sender(ctx context.Context, from, to, a, b uint64) (s Sender, ok bool, err error)
+	// Suspended is what a line needs to know of who says it.
+	Suspended(ctx context.Context, user uint64) (suspended, ok bool, err error)
 	User(ctx context.Context, id uint64) (u account.User, ok bool, err error)
 	// Neighbours returns, newest first, those whose row with user has a bit of
 	// asA where user is a, of asB where user is b.

@@ -1,13 +1,16 @@
 package instance_test
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/status"
@@ -256,5 +259,31 @@ func BenchmarkNamesRefuse(b *testing.B) {
 	n := start(b, b.TempDir(), instance.Options{}).Names()
 	for b.Loop() {
 		_ = n.CheckHeard("[object CloseEvent]")
+	}
+}
+
+// TestMadeThoughNobodyWaits makes an instance for somebody who has hung up: who
+// is to know of it hears of it all the same, and of one that is there already
+// nothing.
+func TestMadeThoughNobodyWaits(t *testing.T) {
+	made := make(chan string, 4)
+	w := start(t, t.TempDir(), instance.Options{Made: func(name string) { made <- name }})
+	gone, hangUp := context.WithCancel(bg)
+	hangUp()
+	if _, _, err := w.Create(gone, instance.Spec{Name: "lifecycle", Key: "k"}); err != nil && !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	select {
+	case name := <-made:
+		if name != "lifecycle" {
+			t.Errorf("%q was made", name)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("nobody hears of the instance that was made")
+	}
+	_, _, err := w.Create(bg, instance.Spec{Name: "lifecycle", Key: "k"})
+	w.ok(err)
+	if len(made) > 0 {
+		t.Errorf("%q was made twice", <-made)
 	}
 }

@@ -40,7 +40,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error
 	if row.ExternalAttributes, err = cleanAttributes(spec.ExternalAttributes); err != nil {
 		return Instance{}, Token{}, err
 	}
-	secret, again := "", false
+	secret := ""
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) ([]*journal.Message, error) {
 		have, taken, err := t.InstanceByName(background, row.Name)
 		if err != nil {
@@ -51,7 +51,7 @@ func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error
 			if s.o.Now().Sub(have.Created) >= keyLasts || subtle.ConstantTimeCompare(have.Hash, hashOf(secret)) == 0 {
 				return nil, ErrNameTaken
 			}
-			row, again = have, true
+			row = have
 			return nil, nil
 		}
 		if row.ID, err = t.NextID(background); err != nil {
@@ -64,13 +64,13 @@ func (s *Service) Create(ctx context.Context, spec Spec) (Instance, Token, error
 		}
 		row.Created = stored(s.o.Now().UTC()) // of the clock that its token goes by
 		row.Updated = row.Created
+		if s.o.Made != nil {
+			tx.After(func() { s.o.Made(row.Name) }) // also where nobody waits for it any more
+		}
 		return nil, t.AddInstance(background, row)
 	})
 	if err != nil {
 		return Instance{}, Token{}, err
-	}
-	if s.o.Made != nil && !again {
-		s.o.Made(row.Name)
 	}
 	token := Token{ID: row.Token}
 	token.Text, err = s.sign(row.Name, secret, row.Created)

@@ -65,14 +65,16 @@ func (s *Service) Erase(ctx context.Context, user uint64) (Erasure, error) {
 			return nil, err
 		}
 		e.Begun = tx.Now().Truncate(time.Millisecond)
+		tx.After(func() { // also where nobody waits for it any more
+			select {
+			case s.wake <- struct{}{}:
+			default:
+			}
+		})
 		return nil, t.SetErasure(background, e)
 	}))).Wait(ctx)
 	if err != nil {
 		return Erasure{}, err
-	}
-	select {
-	case s.wake <- struct{}{}:
-	default:
 	}
 	return e, nil
 }

@@ -58,11 +58,19 @@ func (s *senders) find(from, to, a, b uint64) (chat.Sender, bool) {
 }
 
 func (s *senders) keep(from, to personRow, a, b uint64, pair pairRow) {
-	if len(s.pairs) >= maxSenders || len(s.people) >= maxSenders {
+	if len(s.pairs) >= maxSenders {
 		s.forget()
 	}
+	s.keepPerson(from)
+	s.keepPerson(to)
 	s.pairs[[2]uint64{a, b}] = pair
-	s.people[from.ID], s.people[to.ID] = from, to
+}
+
+func (s *senders) keepPerson(p personRow) {
+	if len(s.people) >= maxSenders {
+		s.forget()
+	}
+	s.people[p.ID] = p
 }
 
 func (q chats) Sender(ctx context.Context, from, to, a, b uint64) (chat.Sender, bool, error) {
@@ -83,4 +91,21 @@ func (q chats) Sender(ctx context.Context, from, to, a, b uint64) (chat.Sender, 
 		q.tx.senders.keep(f, t, a, b, p)
 	}
 	return chat.Sender{Flags: p.flags, Room: p.room, Profile: f.Profile, Suspended: f.suspended, Receiver: t.Profile}, true, nil
+}
+
+func (q chats) Suspended(ctx context.Context, user uint64) (suspended, ok bool, err error) {
+	if q.tx != nil {
+		if p, ok := q.tx.senders.people[user]; ok {
+			return p.suspended, true, nil
+		}
+	}
+	var p personRow
+	ok, err = q.row(ctx, "SELECT id, handle, display, suspended FROM users WHERE id = ?", []any{user}, &p.ID, &p.Handle, &p.Name, &p.suspended)
+	if err != nil || !ok {
+		return false, false, err
+	}
+	if q.tx != nil {
+		q.tx.senders.keepPerson(p)
+	}
+	return p.suspended, true, nil
 }
