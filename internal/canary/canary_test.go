@@ -46,6 +46,31 @@ type world struct {
 	occupied atomic.Bool
 	closed   atomic.Bool // nobody gets in
 	broken   atomic.Bool // the journal can store nothing
+	deaf     atomic.Bool // connections carry one thing that is said, and no other
+	brief    atomic.Bool // connections end behind the first thing that is said
+}
+
+// wire is a connection to the server that may be deaf or brief.
+type wire struct {
+	net.Conn
+	w     *world
+	heard bool // owned by who reads
+}
+
+func (c *wire) Read(p []byte) (int, error) {
+	for {
+		n, err := c.Conn.Read(p)
+		if err != nil || !strings.Contains(string(p[:n]), "said: ") {
+			return n, err
+		}
+		if first := !c.heard; first || !c.w.deaf.Load() && !c.w.brief.Load() {
+			c.heard = true
+			return n, err
+		}
+		if c.w.brief.Load() {
+			return 0, errors.New("the connection was cut")
+		}
+	}
 }
 
 // failing is a store whose commits fail while broken is set.
@@ -99,7 +124,8 @@ func start(t *testing.T, patience time.Duration) *world {
 			if w.dialed.Add(1); w.closed.Load() {
 				return nil, errors.New("the door is closed")
 			}
-			return new(net.Dialer).DialContext(ctx, "tcp", w.addr)
+			conn, err := new(net.Dialer).DialContext(ctx, "tcp", w.addr)
+			return &wire{Conn: conn, w: w}, err
 		},
 	})
 	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
@@ -238,6 +264,21 @@ func TestWhereItStops(t *testing.T) {
 	close(b.hold)
 	w.arrives()
 	w.hub.Unsubscribe(s)
+}
+
+// Who was connected before must hear, too: that a new connection does is not
+// enough.
+func TestWhoWasConnected(t *testing.T) {
+	w := start(t, 500*time.Millisecond)
+	w.arrives()
+	w.deaf.Store(true)
+	w.fails("who was connected before: what was said was stored, and not delivered within 500ms")
+	w.deaf.Store(false)
+	w.arrives()
+	w.brief.Store(true)
+	w.fails("who was connected before: a connection ended")
+	w.brief.Store(false)
+	w.arrives()
 }
 
 // What the journal knows of is not the canary's trouble, and none after it.

@@ -93,10 +93,6 @@ func (c *Canary) fly(ctx context.Context, b *bird) {
 	before := c.o.Journal.Stats().Failures
 	_, trouble := c.o.Journal.Failing()
 	next, took, err := c.try(trying, b)
-	if err != nil {
-		next.close()
-		next = nil
-	}
 	b.last.close()
 	b.last = next
 	if ctx.Err() != nil { // the server stops
@@ -109,26 +105,37 @@ func (c *Canary) fly(ctx context.Context, b *bird) {
 }
 
 // try opens a connection, and says something that is to arrive on it and on
-// the one before. What it returns is open, and not nil, where there is one.
+// the one before. It returns the connection where that heard it: where only the
+// one before did not, the next time shows whether this one does.
 func (c *Canary) try(ctx context.Context, b *bird) (next *client, took time.Duration, err error) {
 	if next, err = c.open(ctx, b); err != nil {
 		return nil, 0, fmt.Errorf("a connection was not let in: %w", err)
 	}
 	text, began := rand.Text(), time.Now()
 	if err := next.conn.Write(ctx, websocket.MessageText, []byte(text)); err != nil {
-		return next, 0, fmt.Errorf("nothing could be said: %w", err)
+		next.close()
+		return nil, 0, fmt.Errorf("nothing could be said: %w", err)
 	}
-	for _, hears := range []*client{b.last, next} {
-		if err := hears.hear(ctx, text); err != nil {
-			if ctx.Err() != nil {
-				err = b.where(text, c.o.Patience)
-			} else {
-				err = fmt.Errorf("a connection ended: %w", err)
-			}
-			return next, 0, err
-		}
+	if err := c.heard(ctx, b, next, text); err != nil {
+		next.close()
+		return nil, 0, err
+	}
+	if err := c.heard(ctx, b, b.last, text); err != nil {
+		return next, 0, fmt.Errorf("who was connected before: %w", err)
 	}
 	return next, time.Since(began), nil
+}
+
+// heard is why a connection did not hear a text.
+func (c *Canary) heard(ctx context.Context, b *bird, by *client, text string) error {
+	err := by.hear(ctx, text)
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return b.where(text, c.o.Patience)
+	}
+	return fmt.Errorf("a connection ended: %w", err)
 }
 
 // hear waits for a frame with text; nil hears all.
