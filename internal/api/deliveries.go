@@ -63,7 +63,7 @@ func showDelivery(t webhook.Try) delivery {
 // deliveries is GET /v1/webhooks/{id}/deliveries?before=&limit=&state= →
 // {deliveries, next}, the newest first.
 func (a *API) deliveries(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, _, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -104,7 +104,7 @@ func (a *API) deliveries(w http.ResponseWriter, r *http.Request) error {
 
 // oneDelivery is GET /v1/webhooks/{id}/deliveries/{delivery}: with the body.
 func (a *API) oneDelivery(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, _, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -138,7 +138,7 @@ type keptEvents struct {
 // keptOf is GET /v1/webhooks/{id}/dead?after=&limit= → {events, next}, and /parked.
 func (a *API) keptOf(state webhook.State) gateway.Handler {
 	return func(w http.ResponseWriter, r *http.Request) error {
-		id, err := a.ownWebhook(r)
+		id, _, err := a.ownWebhook(r)
 		if err != nil {
 			return err
 		}
@@ -167,7 +167,7 @@ func (a *API) keptOf(state webhook.State) gateway.Handler {
 
 // replay is POST /v1/webhooks/{id}/replay {from, to | ids | dead} → 202 {events}.
 func (a *API) replay(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, by, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
-	n, err := a.o.Webhooks.Replay(r.Context(), id, webhook.Replay{From: in.From, To: in.To, IDs: in.IDs, Dead: in.Dead})
+	n, err := a.o.Webhooks.Replay(r.Context(), by, id, webhook.Replay{From: in.From, To: in.To, IDs: in.IDs, Dead: in.Dead})
 	if err == nil {
 		gateway.WriteJSON(w, http.StatusAccepted, map[string]uint64{"events": n})
 	}
@@ -189,7 +189,7 @@ func (a *API) replay(w http.ResponseWriter, r *http.Request) error {
 
 // testWebhook is POST /v1/webhooks/{id}/test: what came back.
 func (a *API) testWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, _, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}

@@ -105,17 +105,29 @@ func readEvents(b []byte) ([]instance.Event, error) {
 // does not forget.
 func (a *API) instance(r *http.Request) (instance.Ref, string, error) {
 	name := r.PathValue("name")
+	by, err := a.by(r)
+	switch {
+	case err != nil:
+		return instance.Ref{}, "", err
+	case by.Instance.ID == 0:
+		i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
+		return instance.ByID(i.ID), adminScope(i), err
+	case by.Instance.Name != name:
+		return instance.Ref{}, "", errForeign
+	}
+	return by.Ref(), instance.Topic(by.Instance.ID), nil
+}
+
+// by is what a request's token opens; the zero Access for the administrator, to
+// whom all is open. What is done then is done by its Ref, so that a token that
+// ends meanwhile does nothing more.
+func (a *API) by(r *http.Request) (instance.Access, error) {
 	token := gateway.Bearer(r.Header)
 	switch {
 	case a.o.Admin.Is(r):
-		i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
-		return instance.ByID(i.ID), adminScope(i), err
+		return instance.Access{}, nil
 	case token == "" || r.Header.Get("apikey") != "":
-		return instance.Ref{}, "", status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
+		return instance.Access{}, status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
 	}
-	access, err := a.o.Instances.Authenticate(r.Context(), token)
-	if err == nil && access.Instance.Name != name {
-		err = errForeign
-	}
-	return access.Ref(), instance.Topic(access.Instance.ID), err
+	return a.o.Instances.Authenticate(r.Context(), token)
 }

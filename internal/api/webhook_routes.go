@@ -42,7 +42,7 @@ func (a *API) webhooks() []route {
 		{"limit", "Number", "at most so many, 100 where it is not given, at most 200"},
 		{"state", "Text", "delivered, failed, refused or gone"},
 	}
-	dead := one("GET", "/dead", "Events, and ranges of them, that ran out of tries", a.keptOf(webhook.Dead), "Kept")
+	dead := one("GET", "/dead", "Events, and ranges of them, that ran out of tries: the newest 1,000, for 30 days, and for 7 what cannot be read any more", a.keptOf(webhook.Dead), "Kept")
 	parked := one("GET", "/parked", "Events that were refused alone, and are tried again", a.keptOf(webhook.Parked), "Kept")
 	dead.query, parked.query = keptPages, keptPages
 	replay := one("POST", "/replay", "Tell events once more: from one number to another, by ids, or what is dead", a.replay, "Replaying")

@@ -70,58 +70,44 @@ func (a *API) showWebhook(ctx context.Context, h webhook.Webhook) (hook, error) 
 	return v, err
 }
 
-// owner is whose webhooks a request may see: nobody's in particular (of id 0),
-// which is the administrator's right, else the instance whose token it carries.
-func (a *API) owner(r *http.Request) (instance.Instance, error) {
-	token := gateway.Bearer(r.Header)
+// named is the instance that a request names, for who may see its webhooks; their
+// own where it names none, and the zero Ref for all. Whether there is another one
+// is nobody else's business.
+func (a *API) named(r *http.Request, by instance.Access, name string) (ref instance.Ref, id uint64, err error) {
 	switch {
-	case a.o.Admin.Is(r):
-		return instance.Instance{}, nil
-	case token == "" || r.Header.Get("apikey") != "":
-		return instance.Instance{}, status.Errorf(status.Unauthenticated, "", "this needs the administrator's key, as apikey: <key>, or the instance's token, as Authorization: Bearer <token>")
-	}
-	access, err := a.o.Instances.Authenticate(r.Context(), token)
-	return access.Instance, err
-}
-
-// named is the id of the instance that a request names, for who may see its
-// webhooks; the owner's where it names none. Whether there is another one is
-// nobody else's business.
-func (a *API) named(r *http.Request, owner instance.Instance, name string) (uint64, error) {
-	switch {
-	case name == "" || name == owner.Name:
-		return owner.ID, nil
-	case owner.ID != 0:
-		return 0, errForeign
+	case name == "" || name == by.Instance.Name:
+		return by.Ref(), by.Instance.ID, nil
+	case by.Instance.ID != 0:
+		return instance.Ref{}, 0, errForeign
 	}
 	i, err := a.o.Instances.Get(r.Context(), instance.ByName(name))
-	return i.ID, err
+	return instance.ByID(i.ID), i.ID, err
 }
 
-// ownWebhook is the id of the webhook in the path, for who may see it.
-func (a *API) ownWebhook(r *http.Request) (uint64, error) {
-	owner, err := a.owner(r)
+// ownWebhook is the id of the webhook in the path, for who may see it, and by whom
+// what is done to it is done.
+func (a *API) ownWebhook(r *http.Request) (id uint64, by instance.Ref, err error) {
+	who, err := a.by(r)
 	if err != nil {
-		return 0, err
+		return 0, by, err
 	}
-	id, err := number("id", r.PathValue("id"), 0)
-	if err != nil {
-		return 0, err
+	if id, err = number("id", r.PathValue("id"), 0); err != nil {
+		return 0, by, err
 	}
 	h, err := a.o.Webhooks.Get(r.Context(), id)
-	if err == nil && owner.ID != 0 && h.Instance != owner.ID {
+	if err == nil && who.Instance.ID != 0 && h.Instance != who.Instance.ID {
 		err = webhook.ErrNoID // as one that is not: whose it is, is nobody else's business
 	}
-	return id, err
+	return id, who.Ref(), err
 }
 
 // listWebhooks is GET /v1/webhooks?instance=&after=&limit= → {webhooks, next}.
 func (a *API) listWebhooks(w http.ResponseWriter, r *http.Request) error {
-	owner, err := a.owner(r)
+	by, err := a.by(r)
 	if err != nil {
 		return err
 	}
-	of, err := a.named(r, owner, r.URL.Query().Get("instance"))
+	_, of, err := a.named(r, by, r.URL.Query().Get("instance"))
 	if err != nil {
 		return err
 	}
@@ -205,7 +191,7 @@ func readHook(w http.ResponseWriter, r *http.Request) (in hookSpec, c webhook.Ch
 
 // addWebhook is POST /v1/webhooks {instance, url, …} → 201 with the secret, once.
 func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
-	owner, err := a.owner(r)
+	by, err := a.by(r)
 	if err != nil {
 		return err
 	}
@@ -217,14 +203,14 @@ func (a *API) addWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	of, err := a.named(r, owner, in.Instance)
+	ref, of, err := a.named(r, by, in.Instance)
 	switch {
 	case err != nil:
 		return err
 	case of == 0:
 		return status.Errorf(status.Invalid, "INSTANCE_REQUIRED", "instance is missing: name the instance whose events are to be sent")
 	}
-	made, err := a.o.Webhooks.Add(r.Context(), instance.ByID(of), c, string(ik))
+	made, err := a.o.Webhooks.Add(r.Context(), ref, c, string(ik))
 	if err != nil {
 		return err
 	}
@@ -245,11 +231,13 @@ type standingHook struct {
 	Parked    int    `json:"parked"`
 	Dead      int    `json:"dead"`
 	Again     int    `json:"replaying"`
+	Dropped   uint64 `json:"deadDropped"` // numbers
+	DroppedTo uint64 `json:"deadDroppedTo"`
 }
 
 // oneWebhook is GET /v1/webhooks/{id}.
 func (a *API) oneWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, _, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -259,14 +247,14 @@ func (a *API) oneWebhook(w http.ResponseWriter, r *http.Request) error {
 	}
 	v, err := a.showWebhook(r.Context(), s.Webhook)
 	if err == nil {
-		gateway.WriteJSON(w, http.StatusOK, standingHook{v, s.PublicKey, s.Position, s.Head, s.Behind(), s.Parked, s.Dead, s.Replaying})
+		gateway.WriteJSON(w, http.StatusOK, standingHook{v, s.PublicKey, s.Position, s.Head, s.Behind(), s.Parked, s.Dead, s.Replaying, s.Dropped, s.DroppedTo})
 	}
 	return err
 }
 
 // changeWebhook is PATCH /v1/webhooks/{id}.
 func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, by, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -274,7 +262,7 @@ func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	h, err := a.o.Webhooks.Change(r.Context(), id, c)
+	h, err := a.o.Webhooks.Change(r.Context(), by, id, c)
 	if err != nil {
 		return err
 	}
@@ -287,9 +275,9 @@ func (a *API) changeWebhook(w http.ResponseWriter, r *http.Request) error {
 
 // dropWebhook is DELETE /v1/webhooks/{id}.
 func (a *API) dropWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, by, err := a.ownWebhook(r)
 	if err == nil {
-		err = a.o.Webhooks.Drop(r.Context(), id)
+		err = a.o.Webhooks.Drop(r.Context(), by, id)
 	}
 	if err == nil {
 		w.WriteHeader(http.StatusNoContent)
@@ -299,7 +287,7 @@ func (a *API) dropWebhook(w http.ResponseWriter, r *http.Request) error {
 
 // rotateWebhook is POST /v1/webhooks/{id}/rotate {overlap} → {secret, publicKey, oldUntil}.
 func (a *API) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
-	id, err := a.ownWebhook(r)
+	id, by, err := a.ownWebhook(r)
 	if err != nil {
 		return err
 	}
@@ -317,7 +305,7 @@ func (a *API) rotateWebhook(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	made, err := a.o.Webhooks.Rotate(r.Context(), id, overlap, string(ik))
+	made, err := a.o.Webhooks.Rotate(r.Context(), by, id, overlap, string(ik))
 	if err != nil {
 		return err
 	}

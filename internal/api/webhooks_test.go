@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -258,5 +261,45 @@ func TestReplay(t *testing.T) {
 
 	if a := ask(t, r.mux, "GET", "/metrics", ""); !strings.Contains(a.body, `kabar_webhooks_kept{state="replaying"} 1`) || !strings.Contains(a.body, "kabar_webhooks 1\n") {
 		t.Errorf("%s", a.body)
+	}
+}
+
+// ending is a body that has something happen when it is read.
+type ending struct {
+	io.Reader
+	first func()
+}
+
+func (e *ending) Read(p []byte) (int, error) {
+	e.first()
+	return e.Reader.Read(p)
+}
+
+// TestWebhookTokenEnds has a token be replaced while a request that came with it
+// is read: nothing is done by it.
+func TestWebhookTokenEnds(t *testing.T) {
+	r := whole(t)
+	_, token, err := r.instances.Create(t.Context(), instance.Spec{Name: "north"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := ask(t, r.mux, "POST", "/v1/webhooks", `{"instance":"north","url":"https://a.example","enabled":false}`).hook(t, 201)
+	path := fmt.Sprintf("/v1/webhooks/%d", h.ID)
+	for _, c := range [][3]string{
+		{"POST", "/v1/webhooks", `{"url":"https://b.example"}`}, {"PATCH", path, `{"rate":1}`}, {"POST", path + "/rotate", `{}`}, {"POST", path + "/replay", `{"dead":true}`},
+	} {
+		body := &ending{strings.NewReader(c[2]), sync.OnceFunc(func() {
+			if token, err = r.instances.RefreshToken(t.Context(), instance.ByName("north"), token.Text); err != nil {
+				t.Error(err)
+			}
+		})}
+		q := httptest.NewRequestWithContext(t.Context(), c[0], c[1], body)
+		q.Header.Set("Authorization", "Bearer "+token.Text)
+		w := httptest.NewRecorder()
+		r.mux.ServeHTTP(w, q)
+		answer{w.Code, w.Header(), w.Body.String()}.isProblem(t, http.StatusUnauthorized, "TOKEN_ENDED")
+	}
+	if got := list(t, ask(t, r.mux, "GET", "/v1/webhooks", "")); len(got) != 1 {
+		t.Errorf("there are %v", got)
 	}
 }

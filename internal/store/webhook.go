@@ -21,7 +21,7 @@ func (s *Store) Webhooks() webhook.Store { return webhookStore{webhooks{s.querie
 func (webhookStore) In(tx *journal.Tx) webhook.Tx { return webhooks{In(tx).queries} }
 
 const webhookQuery = `SELECT id, instance_id, is_main, url, enabled, events, format, rate, created, updated, version, start,
-	secret, old_secret, old_until, keys, ref, hold_since, hold_tries, hold_next, error, last_taken FROM webhooks WHERE `
+	secret, old_secret, old_until, keys, ref, hold_since, hold_tries, hold_next, error, last_taken, dropped, dropped_to FROM webhooks WHERE `
 
 // orNever is fromMillis, and the zero time for 0.
 func orNever(ms int64) time.Time {
@@ -44,7 +44,7 @@ func scanWebhook(scan func(...any) error) (r webhook.Row, err error) {
 	var events string
 	var created, updated, oldUntil, since, next, last int64
 	err = scan(&r.ID, &r.Instance, &r.Main, &r.URL, &r.Enabled, &events, &r.Format, &r.Rate, &created, &updated, &r.Version, &r.Start,
-		&r.Secret, &r.OldSecret, &oldUntil, &r.Keys, &r.Ref, &since, &r.Hold.Tries, &next, &r.Error, &last)
+		&r.Secret, &r.OldSecret, &oldUntil, &r.Keys, &r.Ref, &since, &r.Hold.Tries, &next, &r.Error, &last, &r.Dropped, &r.DroppedTo)
 	if err != nil {
 		return webhook.Row{}, err
 	}

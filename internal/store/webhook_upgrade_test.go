@@ -86,7 +86,7 @@ func TestTryRows(t *testing.T) {
 	refused := webhook.Refused
 	inBatches(t, t.TempDir(), func(st *store.Store, tx *journal.Tx) error {
 		w := st.Webhooks().In(tx)
-		if err := errors.Join(w.AddTries(bg, nil, nil), w.TrimTries(bg, nil, 1, 0)); err != nil {
+		if err := errors.Join(w.AddTries(bg, nil, time.Time{}, nil), w.TrimTries(bg, nil, 1, at)); err != nil {
 			return err
 		}
 		for id := uint64(3); id <= 4; id++ {
@@ -96,7 +96,7 @@ func TestTryRows(t *testing.T) {
 		}
 		return w.AddTries(bg, []webhook.TryRow{
 			row(3, 10, webhook.Taken), row(3, 30, webhook.Refused), row(3, 20, webhook.Failed), row(4, 10, webhook.Taken), row(9, 10, webhook.Taken),
-		}, map[uint64]time.Time{3: at, 9: at})
+		}, at, map[uint64]time.Time{3: at, 9: at})
 	}, func(st *store.Store, tx *journal.Tx) error {
 		w := st.Webhooks().In(tx)
 		read(w, 3, webhook.TryQuery{Limit: 9}, row(3, 30, webhook.Refused), row(3, 20, webhook.Failed), row(3, 10, webhook.Taken))
@@ -104,12 +104,15 @@ func TestTryRows(t *testing.T) {
 		read(w, 3, webhook.TryQuery{Limit: 9, Verdict: &refused}, row(3, 30, webhook.Refused))
 		read(w, 3, webhook.TryQuery{Limit: 9, Verdict: &refused, Before: 30})
 		read(w, 9, webhook.TryQuery{Limit: 9}) // there is no such webhook
+		if id, err := w.LastTry(bg); id != 30 || err != nil {
+			t.Errorf("the last is %d, %v", id, err)
+		}
 		if r, _, err := w.Webhook(bg, 3); err != nil || !r.Taken.Equal(at) || len(r.OldSecret) != 1 {
 			t.Errorf("%+v, %v", r, err)
 		}
 		return errors.Join(
-			w.AddTries(bg, []webhook.TryRow{row(3, 30, webhook.Refused)}, map[uint64]time.Time{3: at.Add(-time.Hour)}),
-			w.TrimTries(bg, []uint64{3}, 2, 0), w.TrimTries(bg, []uint64{4}, 2, 11),
+			w.AddTries(bg, []webhook.TryRow{row(3, 30, webhook.Refused)}, at.Add(time.Hour), map[uint64]time.Time{3: at.Add(-time.Hour)}),
+			w.TrimTries(bg, []uint64{3}, 2, at), w.TrimTries(bg, []uint64{4}, 2, at.Add(time.Millisecond)),
 			w.DropOldSecret(bg, 3, at), w.DropOldSecret(bg, 4, at.Add(-1)))
 	}, func(st *store.Store, tx *journal.Tx) error {
 		read(st.Webhooks(), 3, webhook.TryQuery{Limit: 9}, row(3, 30, webhook.Refused), row(3, 20, webhook.Failed))

@@ -147,7 +147,7 @@ func TestCallerGoesAway(t *testing.T) {
 	w.until("it is told where it is now", func() bool { return now.Load() == 3 })
 	var rotated string
 	away("there is a secret", func(ctx context.Context) {
-		made, _ := w.Rotate(ctx, hook.ID, webhook.Overlap, "")
+		made, _ := w.Rotate(ctx, noToken, hook.ID, webhook.Overlap, "")
 		rotated = made.Secret
 	}, func() bool { return rotated != "" })
 	if rotated == secret {
@@ -161,7 +161,7 @@ func TestCallerGoesAway(t *testing.T) {
 	// Who goes before anything was handed over changes nothing.
 	gone, cancel := context.WithCancel(bg)
 	cancel()
-	_, err := w.Rotate(gone, hook.ID, 0, "")
+	_, err := w.Rotate(gone, noToken, hook.ID, 0, "")
 	w.refused(err, context.Canceled)
 }
 

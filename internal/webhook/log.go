@@ -25,6 +25,7 @@ const (
 	logEvery   = time.Second // how long a try may be in memory only
 	maxWaiting = 10_000      // tries in memory; more are counted and not kept
 	maxSaved   = 500         // in one change, so that others come between
+	trimFirst  = time.Minute
 	trimEvery  = time.Hour
 	trimPause  = 10 * time.Millisecond
 )
@@ -75,6 +76,7 @@ type tryLog struct {
 	waiting []logged // guarded by mu; in order
 	saving  []logged // guarded by mu; on their way
 
+	begun atomic.Bool    // the stored ones are known, too: see numbered
 	since map[uint64]int // owned by keepTries: what was stored of an endpoint since it was trimmed
 }
 
@@ -82,6 +84,24 @@ type tryLog struct {
 type logged struct {
 	webhook uint64
 	Try
+}
+
+// numbered has the ids of tries go on after those that are stored: the clock may
+// have been set back since. Nothing is noted before.
+func (s *Service) numbered(ctx context.Context) error {
+	l := &s.log
+	if l.begun.Load() {
+		return nil
+	}
+	last, err := s.o.Store.LastTry(ctx)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.last = max(l.last, last)
+	l.mu.Unlock()
+	l.begun.Store(true)
+	return nil
 }
 
 // note keeps a try, and names it. It does not wait.
@@ -123,7 +143,7 @@ func redacted(header map[string]string) map[string]string {
 // keepTries stores what was tried until ctx ends, and then once more. What is
 // too old goes once an hour.
 func (s *Service) keepTries(ctx context.Context) {
-	trim := time.NewTicker(trimEvery)
+	trim := time.NewTimer(trimFirst) // a server may be restarted more often than each hour
 	defer trim.Stop()
 	for ctx.Err() == nil {
 		select {
@@ -133,6 +153,7 @@ func (s *Service) keepTries(ctx context.Context) {
 		case <-trim.C:
 			clear(s.log.since) // all are trimmed, and some are no more
 			s.trimAll(ctx)
+			trim.Reset(trimEvery)
 		case <-ctx.Done():
 		}
 	}
@@ -169,13 +190,16 @@ func (s *Service) saveTries(ctx context.Context) {
 		taken := took
 		took = nil
 		err := s.change(ctx, func(tx *journal.Tx, t Tx) error {
-			if err := t.AddTries(background, now, taken); err != nil {
+			if err := t.AddTries(background, now, tx.Now(), taken); err != nil {
 				return err
 			}
-			return t.TrimTries(background, trim, keptTries, oldest(tx.Now()))
+			return t.TrimTries(background, trim, keptTries, tx.Now().Add(-triesLast))
 		})
 		if err != nil {
 			l.lost.Add(int64(len(now)))
+			if status.Of(err).Code == status.Unavailable { // of the disk's trouble the log has a line already
+				continue
+			}
 			s.o.Log.Warn("some of what was tried cannot be kept", "tries", len(now), "error", err)
 		}
 	}
@@ -197,11 +221,8 @@ func (l *tryLog) due(rows []TryRow) (trim []uint64) {
 	return slices.Compact(slices.Sorted(slices.Values(trim)))
 }
 
-// oldest is the id that a try of the oldest time that is kept would have.
-func oldest(now time.Time) uint64 { return uint64(max(0, now.Add(-triesLast).UnixMicro())) }
-
-// trimAll drops what is too old, of endpoints that are silent, too; and secrets
-// that were replaced and hold no more.
+// trimAll drops what is too old, of endpoints that are silent, too; secrets that
+// were replaced and hold no more; and what was dead for too long.
 func (s *Service) trimAll(ctx context.Context) {
 	for after := uint64(0); ; {
 		rows, err := s.o.Store.Webhooks(ctx, after, pageRows)
@@ -221,8 +242,11 @@ func (s *Service) trimAll(ctx context.Context) {
 					}
 				}
 			}
-			return t.TrimTries(background, ids, keptTries, oldest(tx.Now()))
+			return t.TrimTries(background, ids, keptTries, tx.Now().Add(-triesLast))
 		})
+		if err == nil {
+			err = s.trimDead(ctx, rows)
+		}
 		if err != nil || wait(ctx, time.Now().Add(trimPause)) != nil {
 			return
 		}

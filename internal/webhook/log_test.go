@@ -117,7 +117,7 @@ func TestDeliveryLogIsBounded(t *testing.T) {
 		if len(list) < 100 || len(list) > 200 || list[0].Seq != 1050 || list[99].Seq != 951 {
 			t.Errorf("%d are kept, the newest %+v", len(list), list[0])
 		}
-		w.ok(w.Drop(bg, other.ID))
+		w.ok(w.Drop(bg, noToken, other.ID))
 		if list := w.tried(other.ID, webhook.TryQuery{Limit: 1000}); len(list) != 0 {
 			t.Errorf("%d are kept of what is no more", len(list))
 		}

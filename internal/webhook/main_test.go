@@ -31,6 +31,8 @@ var bg = context.Background()
 
 var noKey journal.Key
 
+var noToken instance.Ref
+
 // world is webhooks on a real store, journal and hub, until stop.
 type world struct {
 	*webhook.Service
@@ -156,7 +158,7 @@ func (w *world) set(ref instance.Ref, to string) (webhook.Webhook, string) {
 // rotate gives a webhook another secret.
 func (w *world) rotate(id uint64) string {
 	w.t.Helper()
-	made, err := w.Rotate(bg, id, webhook.Overlap, "")
+	made, err := w.Rotate(bg, noToken, id, webhook.Overlap, "")
 	w.ok(err)
 	return made.Secret
 }

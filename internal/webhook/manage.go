@@ -211,9 +211,20 @@ func own(ctx context.Context, t Reader, id uint64) (Row, error) {
 	return row, nil
 }
 
+// may refuses whoever does something by a token that has ended. by is the zero
+// Ref for who needs none. Whose a webhook is never changes, and is known before.
+func (s *Service) may(tx *journal.Tx, by instance.Ref) error {
+	if by == (instance.Ref{}) {
+		return nil
+	}
+	_, err := s.o.Instances.GetIn(tx, by)
+	return err
+}
+
 // Change changes a webhook. A hold ends with it, and what is parked is tried at
-// once. Where nothing is another, and nothing waits, nothing happens.
-func (s *Service) Change(ctx context.Context, id uint64, c Changes) (Webhook, error) {
+// once. Where nothing is another, and nothing waits, nothing happens. What is done
+// by an instance's token names it in by, here and in what follows; see may.
+func (s *Service) Change(ctx context.Context, by instance.Ref, id uint64, c Changes) (Webhook, error) {
 	row, err := own(ctx, s.o.Store, id)
 	if err != nil {
 		return Webhook{}, err
@@ -226,7 +237,10 @@ func (s *Service) Change(ctx context.Context, id uint64, c Changes) (Webhook, er
 		}
 	}
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) error {
-		var err error
+		err := s.may(tx, by)
+		if err != nil {
+			return err
+		}
 		if row, err = own(background, t, id); err != nil {
 			return err
 		}
@@ -249,8 +263,11 @@ func (s *Service) Change(ctx context.Context, id uint64, c Changes) (Webhook, er
 }
 
 // Drop deletes a webhook, and what is kept of it.
-func (s *Service) Drop(ctx context.Context, id uint64) error {
-	err := s.change(ctx, func(_ *journal.Tx, t Tx) error {
+func (s *Service) Drop(ctx context.Context, by instance.Ref, id uint64) error {
+	err := s.change(ctx, func(tx *journal.Tx, t Tx) error {
+		if err := s.may(tx, by); err != nil {
+			return err
+		}
 		if _, err := own(background, t, id); err != nil {
 			return err
 		}
@@ -273,7 +290,7 @@ const (
 // key. The old ones sign beside them as long as overlap says. The ref that gave
 // it those it has gives no others, and tells them again, for a day: else who asks
 // twice, for an answer that was lost, would end the secret that is still in use.
-func (s *Service) Rotate(ctx context.Context, id uint64, overlap time.Duration, ref string) (Made, error) {
+func (s *Service) Rotate(ctx context.Context, by instance.Ref, id uint64, overlap time.Duration, ref string) (Made, error) {
 	if overlap < 0 || overlap > MaxOverlap {
 		return Made{}, status.Errorf(status.Invalid, "OVERLAP_INVALID", "overlap is from 0s to %v", MaxOverlap)
 	}
@@ -281,6 +298,9 @@ func (s *Service) Rotate(ctx context.Context, id uint64, overlap time.Duration, 
 	var row Row
 	again := false
 	err := s.change(ctx, func(tx *journal.Tx, t Tx) (err error) {
+		if err = s.may(tx, by); err != nil {
+			return err
+		}
 		if row, err = own(background, t, id); err != nil {
 			return err
 		}

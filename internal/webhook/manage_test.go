@@ -81,7 +81,7 @@ func TestSeveral(t *testing.T) {
 			t.Errorf("%+v, %v", st, err)
 		}
 		// Changed, it is tried at once; what is not named stays.
-		h, err := w.Change(bg, down.ID, webhook.Changes{URL: to("http://up")})
+		h, err := w.Change(bg, noToken, down.ID, webhook.Changes{URL: to("http://up")})
 		if err != nil || h.URL != "http://up" || !h.Enabled || !h.Hold.Since.IsZero() {
 			t.Errorf("%+v, %v", h, err)
 		}
@@ -90,10 +90,10 @@ func TestSeveral(t *testing.T) {
 			t.Errorf("tried %s", got)
 		}
 		// The end of one is nobody else's.
-		w.ok(w.Drop(bg, one.ID))
+		w.ok(w.Drop(bg, noToken, one.ID))
 		_, err = w.Get(bg, one.ID)
 		w.refused(err, webhook.ErrNotFound)
-		w.refused(w.Drop(bg, one.ID), webhook.ErrNotFound)
+		w.refused(w.Drop(bg, noToken, one.ID), webhook.ErrNotFound)
 		before := len(s.urls())
 		w.emit(ref, 4, 4)
 		time.Sleep(time.Second)
@@ -178,7 +178,7 @@ func TestRotateAgain(t *testing.T) {
 	hook := w.add(ref, webhook.Changes{URL: to("https://x.test")})
 	rotate := func(ref string) webhook.Made {
 		t.Helper()
-		made, err := w.Rotate(bg, hook.ID, webhook.Overlap, ref)
+		made, err := w.Rotate(bg, noToken, hook.ID, webhook.Overlap, ref)
 		w.ok(err)
 		return made
 	}
@@ -227,7 +227,7 @@ func TestKeys(t *testing.T) {
 			}
 		}
 		accepted(first, true)
-		second, err := w.Rotate(bg, first.ID, time.Hour, "")
+		second, err := w.Rotate(bg, noToken, first.ID, time.Hour, "")
 		w.ok(err)
 		accepted(first, true)
 		accepted(second, true)
@@ -240,12 +240,12 @@ func TestKeys(t *testing.T) {
 		if got, _, _ := said(); strings.Count(got, "v1,") != 1 || strings.Count(got, "v1a,") != 1 {
 			t.Errorf("signed %s", got)
 		}
-		third, err := w.Rotate(bg, first.ID, 0, "")
+		third, err := w.Rotate(bg, noToken, first.ID, 0, "")
 		w.ok(err)
 		accepted(second, false)
 		accepted(third, true)
 		for _, overlap := range []time.Duration{-1, webhook.MaxOverlap + 1} {
-			if _, err := w.Rotate(bg, first.ID, overlap, ""); err == nil {
+			if _, err := w.Rotate(bg, noToken, first.ID, overlap, ""); err == nil {
 				t.Errorf("an overlap of %v", overlap)
 			}
 		}

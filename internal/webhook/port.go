@@ -47,6 +47,10 @@ type Webhook struct {
 	Error string // what its last failed try met, until all is well again; "" for nothing
 
 	Taken time.Time // when it took something last, as far as that is stored (see tries); zero: never
+
+	// What was dead and is not kept any more (see DeadBound): how many numbers, and
+	// the highest of them.
+	Dropped, DroppedTo uint64
 }
 
 // Hold is what an endpoint that could not be reached waits by.
@@ -101,6 +105,15 @@ type Kept struct {
 	Reason      string
 }
 
+// DeadBound says which dead entries of a webhook are kept: of those that were
+// tried since Oldest the newest Keep, and of those of which nothing can be read
+// any more, which is below Floor, those since Swept.
+type DeadBound struct {
+	Keep          int
+	Oldest, Swept time.Time
+	Floor         uint64
+}
+
 // Totals is how all webhooks stand together.
 type Totals struct {
 	Webhooks, Held          int // enabled ones, and those of them that are on hold
@@ -126,9 +139,12 @@ type Reader interface {
 	// KeptAcross returns those that begin before first and reach to it, or end
 	// after last and begin before that: what reaches over a range's edges.
 	KeptAcross(ctx context.Context, webhook, first, last uint64) ([]Kept, error)
+	// DeadOver is how many numbers the dead entries have that a bound does not keep.
+	DeadOver(ctx context.Context, webhook uint64, b DeadBound) (numbers uint64, err error)
 	Totals(ctx context.Context) (Totals, error)
 
 	Tries(ctx context.Context, webhook uint64, q TryQuery) ([]TryRow, error)
+	LastTry(ctx context.Context) (id uint64, err error) // the highest of all webhooks; 0: there is none
 }
 
 // Tx reads and writes inside a change. A webhook goes with its instance, and
@@ -138,7 +154,7 @@ type Tx interface {
 	NextID(ctx context.Context) (uint64, error) // out of the one sequence of all ids; never given twice
 
 	AddWebhook(ctx context.Context, r Row) error
-	SetWebhook(ctx context.Context, r Row) error // but for what never changes: Instance, Main, Created, Ref
+	SetWebhook(ctx context.Context, r Row) error // but for what never changes (Instance, Main, Created, Ref), Taken and Dropped
 	DropWebhook(ctx context.Context, id uint64) error
 	// DropOldSecret forgets a secret that was replaced, and holds no more.
 	DropOldSecret(ctx context.Context, id uint64, now time.Time) error
@@ -150,14 +166,18 @@ type Tx interface {
 	// ReplayDead makes the first of a webhook's dead ones replays, and returns how
 	// many numbers they are.
 	ReplayDead(ctx context.Context, webhook uint64, most int, now time.Time) (uint64, error)
+	// TrimDead drops the dead entries that a bound does not keep, and counts them in
+	// the webhook's Dropped.
+	TrimDead(ctx context.Context, webhook uint64, b DeadBound) error
 	// Hasten makes all due that a webhook has parked, or is to replay.
 	Hasten(ctx context.Context, webhook uint64, now time.Time) error
 
-	// AddTries stores tries of webhooks that are still there, and when they took
-	// something last.
-	AddTries(ctx context.Context, rows []TryRow, taken map[uint64]time.Time) error
-	// TrimTries leaves of each webhook the newest tries, none with an id below oldest.
-	TrimTries(ctx context.Context, webhooks []uint64, keep int, oldest uint64) error
+	// AddTries stores tries of webhooks that are still there, as of now, and when
+	// they took something last.
+	AddTries(ctx context.Context, rows []TryRow, now time.Time, taken map[uint64]time.Time) error
+	// TrimTries leaves of each webhook the newest tries, none that was stored before
+	// oldest.
+	TrimTries(ctx context.Context, webhooks []uint64, keep int, oldest time.Time) error
 }
 
 // Store is where webhooks stand.

@@ -332,7 +332,7 @@ func TestGlobal(t *testing.T) {
 	if err != nil || list[0].Instance != 0 || list[0].URL != r.URL {
 		t.Fatalf("%+v, %v", list, err)
 	}
-	_, err = w.Rotate(bg, list[0].ID, 0, "")
+	_, err = w.Rotate(bg, noToken, list[0].ID, 0, "")
 	w.refused(err, webhook.ErrOfConfig)
 	w.stop()
 
@@ -377,7 +377,7 @@ func TestRotate(t *testing.T) {
 		w.emit(ref, n+2, n+2)
 		w.until("it came", func() bool { return len(r.list()) == n+3 })
 	}
-	_, err := w.Rotate(bg, 999, 0, "")
+	_, err := w.Rotate(bg, noToken, 999, 0, "")
 	w.refused(err, webhook.ErrNotFound)
 }
 

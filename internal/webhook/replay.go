@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
@@ -39,7 +40,7 @@ type span struct{ first, last uint64 }
 // parked or dead any more, and is again if it is not taken. What was not told
 // yet is left out, since it comes anyway, and of a range what is not kept. n is how many numbers it is; those that
 // the webhook does not get are passed by. A hold ends with it.
-func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64, err error) {
+func (s *Service) Replay(ctx context.Context, by instance.Ref, id uint64, what Replay) (n uint64, err error) {
 	row, ok, err := s.o.Store.Webhook(ctx, id)
 	if err == nil && !ok {
 		err = ErrNotFound
@@ -51,8 +52,15 @@ func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64,
 	if err != nil || len(spans) == 0 && !what.Dead {
 		return 0, err
 	}
+	bound, err := s.deadBound(ctx, row)
+	if err != nil {
+		return 0, err
+	}
 	err = s.change(ctx, func(tx *journal.Tx, t Tx) error {
 		n = 0
+		if err := s.may(tx, by); err != nil {
+			return err
+		}
 		row, ok, err := t.Webhook(background, id)
 		if err != nil || !ok {
 			return orNotFound(err)
@@ -82,6 +90,9 @@ func (s *Service) Replay(ctx context.Context, id uint64, what Replay) (n uint64,
 		}
 		if n == 0 { // nothing is dead: nothing changes
 			return nil
+		}
+		if err := t.TrimDead(background, id, bound); err != nil { // ranges that are cut are more
+			return err
 		}
 		return s.put(tx, t, &row, true, nil, row.Webhook)
 	})

@@ -18,7 +18,7 @@ import (
 // replay asks for events once more, so many.
 func (w *world) replay(id uint64, what webhook.Replay, want uint64) {
 	w.t.Helper()
-	if n, err := w.Replay(bg, id, what); err != nil || n != want {
+	if n, err := w.Replay(bg, noToken, id, what); err != nil || n != want {
 		w.t.Fatalf("replaying %+v: %d, not %d, %v", what, n, want, err)
 	}
 }
@@ -93,11 +93,11 @@ func TestReplay(t *testing.T) {
 			{}, {From: 5, To: 4}, {IDs: []string{}}, {IDs: make([]string, 101)}, {From: 1, Dead: true}, {IDs: ids[:1], Dead: true},
 			{IDs: []string{"x"}}, {IDs: foreign}, {From: 41}, {From: 41, To: 1000},
 		} {
-			if n, err := w.Replay(bg, hook.ID, what); err == nil {
+			if n, err := w.Replay(bg, noToken, hook.ID, what); err == nil {
 				t.Errorf("%+v replays %d", what, n)
 			}
 		}
-		_, err := w.Replay(bg, 999, webhook.Replay{From: 1})
+		_, err := w.Replay(bg, noToken, 999, webhook.Replay{From: 1})
 		w.refused(err, webhook.ErrNotFound)
 		if got := w.kept(hook.ID, webhook.Replaying); got != "" || again() != "" {
 			t.Errorf("left to replay: %s", got)
@@ -361,7 +361,7 @@ func TestReplayWaits(t *testing.T) {
 		}
 		m.becomes(200, "")
 		m.fresh()
-		_, err := m.Change(bg, m.hook.ID, webhook.Changes{Enabled: to(true)})
+		_, err := m.Change(bg, noToken, m.hook.ID, webhook.Changes{Enabled: to(true)})
 		m.ok(err)
 		time.Sleep(time.Second)
 		if got := m.fresh(); got != "2 3 6 7 8 " {

@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ const pageRows = 500
 
 // Run delivers until ctx ends, and returns when all its workers have.
 func (s *Service) Run(ctx context.Context) error {
-	if err := s.setGlobal(ctx); err != nil {
+	if err := cmp.Or(s.setGlobal(ctx), s.numbered(ctx)); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}

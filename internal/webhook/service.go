@@ -96,7 +96,7 @@ type Service struct {
 	mu      sync.Mutex
 	changed map[uint64]struct{} // guarded by mu: webhooks that Run is to look at
 	workers map[uint64]*handle  // guarded by mu: of the worker that a webhook has now
-	testing map[uint64]struct{} // guarded by mu: webhooks that are tried out
+	testing map[uint64]uint64   // guarded by mu: webhooks that are tried out, and whose they are
 }
 
 type counts struct {
@@ -119,7 +119,7 @@ func New(o Options) (*Service, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}, workers: map[uint64]*handle{}, testing: map[uint64]struct{}{}}
+	s := &Service{o: o, wake: make(chan struct{}, 1), changed: map[uint64]struct{}{}, workers: map[uint64]*handle{}, testing: map[uint64]uint64{}}
 	s.log.wake, s.log.since = make(chan struct{}, 1), map[uint64]int{}
 	var err error
 	s.sealer, err = newSealer(o.Key)

@@ -20,16 +20,16 @@ func TestAdministeringRestartsNothing(t *testing.T) {
 		hook := w.add(ref, webhook.Changes{URL: to("http://x")})
 		w.emit(ref, 1, 40)
 		time.Sleep(2 * time.Second)
-		_, err := w.Change(bg, hook.ID, webhook.Changes{Rate: to(1.0)})
+		_, err := w.Change(bg, noToken, hook.ID, webhook.Changes{Rate: to(1.0)})
 		w.ok(err)
 		n := len(s.list())
 		w.replay(hook.ID, webhook.Replay{From: 1}, 40)
 		for i := range 12 {
 			time.Sleep(2500 * time.Millisecond)
 			w.replay(hook.ID, webhook.Replay{Dead: true}, 0)
-			_, err := w.Change(bg, hook.ID, webhook.Changes{}) // nothing
+			_, err := w.Change(bg, noToken, hook.ID, webhook.Changes{}) // nothing
 			w.ok(err)
-			_, err = w.Change(bg, hook.ID, webhook.Changes{URL: to("http://" + strings.Repeat("x", i+1))})
+			_, err = w.Change(bg, noToken, hook.ID, webhook.Changes{URL: to("http://" + strings.Repeat("x", i+1))})
 			w.ok(err)
 		}
 		time.Sleep(time.Minute)
@@ -46,13 +46,13 @@ func TestAdministeringRestartsNothing(t *testing.T) {
 			t.Errorf("replayed %s", told.String())
 		}
 		// A rate that is higher is had at once.
-		_, err = w.Change(bg, hook.ID, webhook.Changes{Rate: to(0.001)})
+		_, err = w.Change(bg, noToken, hook.ID, webhook.Changes{Rate: to(0.001)})
 		w.ok(err)
 		w.emit(ref, 41, 41)
 		time.Sleep(time.Second)
 		w.emit(ref, 42, 42)
 		time.Sleep(time.Second)
-		_, err = w.Change(bg, hook.ID, webhook.Changes{Rate: to(10.0)})
+		_, err = w.Change(bg, noToken, hook.ID, webhook.Changes{Rate: to(10.0)})
 		w.ok(err)
 		time.Sleep(5 * time.Second)
 		if got := len(s.list()) - n; got != 42 {
@@ -72,7 +72,7 @@ func TestNothingIsChanged(t *testing.T) {
 		time.Sleep(time.Second)
 		for range 3 {
 			w.set(ref, "http://x")
-			_, err := w.Change(bg, hook.ID, webhook.Changes{URL: to("http://x"), Enabled: to(true)})
+			_, err := w.Change(bg, noToken, hook.ID, webhook.Changes{URL: to("http://x"), Enabled: to(true)})
 			w.ok(err)
 			w.replay(hook.ID, webhook.Replay{Dead: true}, 0)
 			time.Sleep(time.Second)
@@ -86,8 +86,11 @@ func TestNothingIsChanged(t *testing.T) {
 // TestTheEndOfAHoldIsLogged whoever ends it: a try, or who changes or replays.
 func TestTheEndOfAHoldIsLogged(t *testing.T) {
 	for name, end := range map[string]func(w *world, id uint64){
-		"a try":    func(*world, uint64) {},
-		"a change": func(w *world, id uint64) { _, err := w.Change(bg, id, webhook.Changes{Rate: to(50.0)}); w.ok(err) },
+		"a try": func(*world, uint64) {},
+		"a change": func(w *world, id uint64) {
+			_, err := w.Change(bg, noToken, id, webhook.Changes{Rate: to(50.0)})
+			w.ok(err)
+		},
 		"a replay": func(w *world, id uint64) { w.replay(id, webhook.Replay{From: 1, To: 1}, 1) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -135,7 +138,7 @@ func TestChangesTakeNothingOfTheRate(t *testing.T) {
 		w.emit(ref, 1, 3)
 		for i := range 10 {
 			time.Sleep(2500 * time.Millisecond)
-			_, err := w.Change(bg, hook.ID, webhook.Changes{URL: to("http://" + strings.Repeat("x", i+1))})
+			_, err := w.Change(bg, noToken, hook.ID, webhook.Changes{URL: to("http://" + strings.Repeat("x", i+1))})
 			w.ok(err)
 		}
 		if got := s.data(); got != "1 2 3 " {

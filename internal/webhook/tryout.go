@@ -14,10 +14,14 @@ import (
 // TestEvent is the name of the event that an endpoint is tried out with.
 const TestEvent = "webhook.test"
 
-// maxTests is how many endpoints are tried out at once, each of them once.
-const maxTests = 32
+// How many endpoints are tried out at once, each of them once: of all instances,
+// and of one, so that it leaves room for the others.
+const (
+	maxTests   = 64
+	maxTestsOf = 4
+)
 
-var errBusy = status.Errorf(status.TooMany, "TEST_UNDER_WAY", "this webhook is being tested, or too many others are; try again when that is done")
+var errBusy = status.Errorf(status.TooMany, "TEST_UNDER_WAY", "this webhook is being tested, or %d others of its instance, or too many of all; try again when that is done", maxTestsOf)
 
 // Test sends an event of no topic to a webhook, signed as any other and at once,
 // whether it is enabled, on hold or neither, and returns what came back. It
@@ -46,7 +50,10 @@ func (s *Service) Test(ctx context.Context, id uint64) (Try, error) {
 	if err != nil {
 		return Try{}, err
 	}
-	if !s.testBegins(id) {
+	if err := s.numbered(ctx); err != nil {
+		return Try{}, err
+	}
+	if !s.testBegins(row.Webhook) {
 		return Try{}, errBusy
 	}
 	defer s.testEnds(id)
@@ -59,13 +66,22 @@ func (s *Service) Test(ctx context.Context, id uint64) (Try, error) {
 	return t, nil
 }
 
-func (s *Service) testBegins(id uint64) bool {
+func (s *Service) testBegins(h Webhook) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, is := s.testing[id]; is || len(s.testing) >= maxTests {
+	if _, is := s.testing[h.ID]; is || len(s.testing) >= maxTests {
 		return false
 	}
-	s.testing[id] = struct{}{}
+	own := 0
+	for _, of := range s.testing {
+		if of == h.Instance {
+			own++
+		}
+	}
+	if own >= maxTestsOf {
+		return false
+	}
+	s.testing[h.ID] = h.Instance
 	return true
 }
 
