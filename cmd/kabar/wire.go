@@ -20,6 +20,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway/events"
 	"github.com/kabar-io/kabar/internal/gateway/feed"
 	"github.com/kabar-io/kabar/internal/gateway/relay"
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/lifecycle"
 	"github.com/kabar-io/kabar/internal/mail"
@@ -64,7 +65,7 @@ func (s *server) core(key []byte) (err error) {
 	}
 	s.lifecycle, err = lifecycle.New(lifecycle.Options{
 		Journal: s.journal, Store: s.store.Lifecycle(), Instances: s.instances, Instance: c.Lifecycle.Instance,
-		Each: s.hub.EachOccupied, Settle: c.Lifecycle.Settle, Log: s.log,
+		Each: s.hub.EachOccupied, Open: func(f func(*hub.Session, lifecycle.Session)) { gateway.Open(s.hub, f) }, Settle: c.Lifecycle.Settle, Log: s.log,
 		Return: func(missing int) time.Duration { return c.Lifecycle.Return + s.admission.Return(missing, missing) },
 	})
 	if err != nil {

@@ -52,7 +52,7 @@ func (s *LoginSocket) LogIn(of *Logins, l account.Login) {
 
 // Open is Socket's, and keeps how the peer came back.
 func (s *LoginSocket) Open(ctx context.Context, e *Edge, c *ws.Conn, w Way) error {
-	came, err := s.open(ctx, e, c, w)
+	came, err := s.open(ctx, e, c, w, s.LoginID())
 	if s.login != nil {
 		s.login.came, s.login.mark = came, rand.Uint32() //nolint:gosec // it is a name, and opens nothing
 	}

@@ -64,14 +64,19 @@ func (e *Edge) sockets(login uint64, f func(s *LoginSocket, c *ws.Conn)) {
 		if !is {
 			continue
 		}
-		h := c.Handler()
-		if w, wrapped := h.(interface{ Unwrap() ws.Handler }); wrapped {
-			h = w.Unwrap()
-		}
-		if o, is := h.(interface{ socket() *LoginSocket }); is && &o.socket().Session == session && o.socket().LoginID() == login {
+		if o, is := handler(c).(interface{ socket() *LoginSocket }); is && &o.socket().Session == session && o.socket().LoginID() == login {
 			f(o.socket(), c)
 		}
 	}
+}
+
+// handler is what a gateway gave a connection, nil where it has none yet.
+func handler(c *ws.Conn) ws.Handler {
+	h := c.Handler()
+	if w, wrapped := h.(interface{ Unwrap() ws.Handler }); wrapped {
+		h = w.Unwrap()
+	}
+	return h
 }
 
 func (s *LoginSocket) socket() *LoginSocket { return s }

@@ -20,7 +20,7 @@ import (
 // Edge is what every gateway stands on.
 type Edge struct {
 	Name      string             // of the gateway
-	Lifecycle *lifecycle.Service // hears of closed sessions; nil: nobody asks
+	Lifecycle *lifecycle.Service // hears of sessions; nil: nobody asks
 	Hub       *hub.Hub
 	Acked     *hub.Collector
 	Epoch     string
@@ -36,15 +36,6 @@ func (e *Edge) For(name string) *Edge {
 	own := *e
 	own.Name = name
 	return &own
-}
-
-// Closed takes that a client's session has ended.
-func (e *Edge) Closed(s *hub.Session, login uint64, code uint16, reason string) {
-	if e.Lifecycle.Wants() {
-		e.Lifecycle.Closed(lifecycle.Closed{
-			Gateway: e.Name, Topic: s.Topic, User: s.User, Login: login, Code: code, Reason: reason, Opened: e.Hub.Opened(s),
-		})
-	}
 }
 
 // Socket is a WebSocket as a session of the hub. A dialect's own connection
@@ -65,11 +56,11 @@ type more struct {
 // Open subscribes the socket on its connection. The session's fields are set
 // before.
 func (s *Socket) Open(ctx context.Context, e *Edge, c *ws.Conn, w Way) error {
-	_, err := s.open(ctx, e, c, w)
+	_, err := s.open(ctx, e, c, w, 0)
 	return err
 }
 
-func (s *Socket) open(ctx context.Context, e *Edge, c *ws.Conn, w Way) (Came, error) {
+func (s *Socket) open(ctx context.Context, e *Edge, c *ws.Conn, w Way, login uint64) (Came, error) {
 	s.edge, s.Conn = e, c
 	if err := e.Places.Take(c.RemoteAddr()); err != nil {
 		return Came{}, err
@@ -77,8 +68,10 @@ func (s *Socket) open(ctx context.Context, e *Edge, c *ws.Conn, w Way) (Came, er
 	came, err := e.Begin(ctx, &s.Session, w)
 	if err != nil {
 		e.Places.Release(c.RemoteAddr())
+		return came, err
 	}
-	return came, err
+	e.Opened(&s.Session, login)
+	return came, nil
 }
 
 // Hear lets an open socket hear one more topic, on s.Conn or, where that is
@@ -90,7 +83,7 @@ func (s *Socket) Hear(ctx context.Context, session *hub.Session, from hub.Start)
 	}
 	session.Inside = hub.Beside // the client is counted already
 	if err := s.edge.Hub.Subscribe(ctx, session, from); err != nil {
-		s.leave()
+		s.end(0, 0, "")
 		return err
 	}
 	s.more = &more{session, s.more}
@@ -115,7 +108,7 @@ func (s *Socket) leave() bool {
 // end takes the sessions out, and says so of the socket's own; of one that was
 // refused after all, which has no close code, there is nothing to say.
 func (s *Socket) end(login uint64, code uint16, reason string) {
-	if s.leave() && code != 0 {
+	if s.leave() {
 		s.edge.Closed(&s.Session, login, code, reason)
 	}
 }

@@ -152,6 +152,11 @@ func (c *credentials) close() []*Session {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closing = true
+	return c.all()
+}
+
+// all are the sessions that there are. mu is held.
+func (c *credentials) all() []*Session {
 	all := maps.Clone(c.loose)
 	for _, s := range c.holders {
 		all[s] = struct{}{}

@@ -55,6 +55,9 @@ func TestWhoOccupiesATopic(t *testing.T) {
 	if n := h.Stats().Sessions; n != 1 {
 		t.Errorf("%d clients", n)
 	}
+	if all := h.Sessions(); len(all) != 1 || all[0] != client || client.Left() {
+		t.Errorf("the clients' sessions are %v", all)
+	}
 	are("b", "c")
 	second := &hub.Session{Topic: "a"}
 	join(t, h, second, hub.Now())

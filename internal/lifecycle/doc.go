@@ -8,8 +8,9 @@
 // said to be gone, at the latest a while after the next start of a server that
 // was killed; who is back within the settling time never went. States are the
 // newest: what came and went while nothing could be stored is not said.
-// Closed sessions are all said, but for those that a server was killed with
-// and those over MaxWaiting while nothing can be stored.
+// Closed sessions are all said, those that a server was killed with by the next
+// start; but for those that opened in the last moment before it was, and those
+// over MaxWaiting while nothing can be stored.
 //
 // It never knows a connection, a dialect or SQL.
 package lifecycle

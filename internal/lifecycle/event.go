@@ -25,12 +25,13 @@ type Data struct {
 	Instance uint64 `json:"instance,omitempty"`
 	Code     uint16 `json:"code,omitempty"` // WebSocket's; 1005 where the peer gave none, 1006 where it just went
 
-	Reason string `json:"reason,omitempty"` // session.closed: in the words of who closed; the others: Left or Restart
+	Reason string `json:"reason,omitempty"` // session.closed: in the words of who closed, or Killed; the others: Left or Restart
 	// Since is when it came or went; of a closed session, when it was opened.
 	// RFC 3339, UTC, milliseconds.
 	Since string `json:"since"`
 	// Seconds is how long what has ended was there, rounded down to
-	// milliseconds.
+	// milliseconds; not of a session that a server was killed with, of which
+	// nobody knows.
 	Seconds *float64 `json:"seconds,omitempty"`
 }
 
@@ -39,6 +40,10 @@ const (
 	Left    = "left"    // the last session ended, and none came within the settling time
 	Restart = "restart" // they were there when the server ended, and did not come back to the next one
 )
+
+// Killed is why a session is closed that was open when the server was killed;
+// its code is 1006.
+const Killed = "killed"
 
 // stamp is how times are written.
 const stamp = "2006-01-02T15:04:05.000Z"
@@ -78,21 +83,27 @@ func told(topic string) bool {
 	return topic == chat.FeedTopic || more && (kind == "instance" || kind == "bot" || kind == "room")
 }
 
-// Closed is a session that has ended.
-type Closed struct {
+// Session is one of a client.
+type Session struct {
 	Gateway string
-	Topic   string // that it heard
+	Topic   string // that it hears
 	User    uint64 // 0: nobody in particular
 	Login   uint64 // 0: none
-	Code    uint16
-	Reason  string
 	Opened  time.Time
-	at      time.Time
+}
+
+// Closed is a session that has ended.
+type Closed struct {
+	Session
+	Code   uint16 // 0: it was refused after all, which is no end
+	Reason string
+	at     time.Time // zero: nobody knows
+	row    uint64    // that it was kept in; 0: in none
 }
 
 // subject counts the closed sessions of a person or, where it is nobody, of an
 // instance, or of the gateway.
-func (c *Closed) subject() string {
+func (c *Session) subject() string {
 	of := c.Gateway
 	switch {
 	case c.User != 0:
@@ -103,7 +114,7 @@ func (c *Closed) subject() string {
 	return of + "/sessions"
 }
 
-func (c *Closed) instance() uint64 {
+func (c *Session) instance() uint64 {
 	id, ok := strings.CutPrefix(c.Topic, instancePrefix)
 	n, err := strconv.ParseUint(id, 10, 64)
 	if !ok || err != nil {

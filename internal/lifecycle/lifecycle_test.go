@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/lifecycle"
@@ -42,13 +43,14 @@ type world struct {
 	fails     atomic.Bool // the next write does
 
 	mu    sync.Mutex
-	heard map[string]bool // guarded by mu
+	heard map[string]bool                    // guarded by mu
+	open  map[*hub.Session]lifecycle.Session // guarded by mu
 }
 
 func start(t *testing.T, folder string, wait time.Duration) *world {
 	t.Helper()
 	st, j, stop := storetest.Start(t, folder)
-	w := &world{t: t, journal: j, store: st, folder: folder, heard: map[string]bool{}}
+	w := &world{t: t, journal: j, store: st, folder: folder, heard: map[string]bool{}, open: map[*hub.Session]lifecycle.Session{}}
 	var err error
 	w.instances, err = instance.New(instance.Options{
 		Journal: j, Store: st.Instances(), Key: bytes.Repeat([]byte("k"), 32), All: true,
@@ -58,7 +60,7 @@ func start(t *testing.T, folder string, wait time.Duration) *world {
 		t.Fatal(err)
 	}
 	w.Service, err = lifecycle.New(lifecycle.Options{
-		Journal: j, Store: failing{st.Lifecycle(), &w.fails}, Instances: w.instances, Instance: "lifecycle", Each: w.each, Return: func(int) time.Duration { return wait },
+		Journal: j, Store: failing{st.Lifecycle(), &w.fails}, Instances: w.instances, Instance: "lifecycle", Each: w.each, Open: w.eachOpen, Return: func(int) time.Duration { return wait },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -89,6 +91,14 @@ func (w *world) each(f func(topic string)) {
 	defer w.mu.Unlock()
 	for topic := range w.heard {
 		f(topic)
+	}
+}
+
+func (w *world) eachOpen(f func(*hub.Session, lifecycle.Session)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for key, s := range w.open {
+		f(key, s)
 	}
 }
 
@@ -190,7 +200,7 @@ func TestNothingIsSaidOrKeptWithoutTheInstance(t *testing.T) {
 	w.eventually("that there is none is seen", func() bool { return !w.Wants() })
 	w.come("user/7", "feed")
 	w.leave("user/7")
-	w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1000, Opened: time.Now()})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "feed", Topic: "feed", Opened: time.Now()}, Code: 1000})
 	w.stop()
 	w = start(t, w.folder, 0)
 	w.eventually("that there is none is seen", func() bool { return !w.Wants() })
@@ -252,10 +262,10 @@ func TestSessionsThatClosed(t *testing.T) {
 	w := start(t, t.TempDir(), 0)
 	id := w.make()
 	opened := time.Now().Add(-90 * time.Second)
-	w.Closed(lifecycle.Closed{Gateway: "direct", Topic: "user/7", User: 7, Login: 4, Code: 4001, Reason: "the login or token has ended", Opened: opened})
-	w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1006, Opened: opened})
-	w.Closed(lifecycle.Closed{Gateway: "events", Topic: "instance/9", Code: 1005, Opened: opened})
-	w.Closed(lifecycle.Closed{Gateway: "relay", Topic: "user/7", User: 7, Login: 5, Code: 1001, Reason: "retry-after-ms=500", Opened: opened})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "direct", Topic: "user/7", User: 7, Login: 4, Opened: opened}, Code: 4001, Reason: "the login or token has ended"})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "feed", Topic: "feed", Opened: opened}, Code: 1006})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "events", Topic: "instance/9", Opened: opened}, Code: 1005})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "relay", Topic: "user/7", User: 7, Login: 5, Opened: opened}, Code: 1001, Reason: "retry-after-ms=500"})
 	all := w.says(id, "session.closed user/7/sessions 1 the login or token has ended", "session.closed feed/sessions 1 ",
 		"session.closed instance/9/sessions 1 ", "session.closed user/7/sessions 2 retry-after-ms=500")
 	e := all[0]
@@ -277,7 +287,7 @@ func TestTheNextStart(t *testing.T) {
 	w.says(id, first...)
 	w.Stopping()
 	w.leave("user/1", "user/2", "feed") // is told by nobody: they may be back
-	w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1001, Opened: time.Now()})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "feed", Topic: "feed", Opened: time.Now()}, Code: 1001})
 
 	w = w.again(patience) // what a session was closed with is said before the end
 	first = append(first, "session.closed feed/sessions 1 ")
@@ -313,6 +323,8 @@ func TestTheInstanceGoes(t *testing.T) {
 	id := w.make()
 	w.come("user/1", "user/2")
 	w.says(id, "user.online user/1 1 ", "user.online user/2 1 ")
+	w.opens(feedSession, feedSession)
+	w.kept(id, 2)
 	if _, err := w.instances.Delete(bg, instance.ByID(id)); err != nil {
 		t.Fatal(err)
 	}
@@ -323,7 +335,10 @@ func TestTheInstanceGoes(t *testing.T) {
 	if up, err := w.store.Lifecycle().Up(bg, id, "", 10); err != nil || len(up) > 0 {
 		t.Errorf("%+v, %v", up, err)
 	}
-	w.says(w.make(), "user.online user/3 1 ")
+	w.kept(id, 0)
+	id = w.make()
+	w.says(id, "user.online user/3 1 ")
+	w.kept(id, 2)
 }
 
 // A storm is said in few changes, whatever comes and goes in it; nobody is
@@ -344,7 +359,7 @@ func TestAStorm(t *testing.T) {
 		topic := fmt.Sprintf("user/%d", random.IntN(people)+1)
 		here[topic] = !here[topic]
 		w.Occupied(topic, here[topic])
-		w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1001, Opened: time.Now()})
+		w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "feed", Topic: "feed", Opened: time.Now()}, Code: 1001})
 	}
 	w.eventually("all is on its way", func() bool { return w.Waiting() == 0 })
 	w.stop() // what is on its way is said before
@@ -401,7 +416,7 @@ func TestItIsTriedAgain(t *testing.T) {
 	id := w.make()
 	w.fails.Store(true)
 	w.come("user/1")
-	w.Closed(lifecycle.Closed{Gateway: "feed", Topic: "feed", Code: 1001, Opened: time.Now()})
+	w.Closed(&hub.Session{}, lifecycle.Closed{Session: lifecycle.Session{Gateway: "feed", Topic: "feed", Opened: time.Now()}, Code: 1001})
 	w.says(id, "user.online user/1 1 ", "session.closed feed/sessions 1 ")
 	if w.fails.Load() {
 		t.Error("nothing failed")

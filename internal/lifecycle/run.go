@@ -86,7 +86,7 @@ func (s *Service) rest(ctx context.Context) {
 func (s *Service) waiting() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.news)+len(s.closed) > 0
+	return len(s.news)+len(s.closed)+len(s.open.gone) > 0
 }
 
 // begin finds out whether there is the instance. Where there is, who is here
@@ -98,6 +98,9 @@ func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
 		s.off()
 		return nil
 	case err != nil:
+		return err
+	}
+	if err := s.keep(ctx, of.ID); err != nil {
 		return err
 	}
 	missing := map[string]struct{}{}
@@ -118,9 +121,10 @@ func (s *Service) begin(ctx context.Context, gone *time.Timer) error {
 		delete(missing, topic)
 	}
 	s.missing = missing
+	n := len(missing)
 	s.mu.Unlock()
 	s.o.Each(func(topic string) { s.Occupied(topic, true) })
-	gone.Reset(s.o.Return(len(missing)))
+	gone.Reset(s.o.Return(n))
 	return nil
 }
 
@@ -148,10 +152,17 @@ func (s *Service) off() {
 	}
 	s.on.Store(false)
 	s.news, s.missing, s.closed = map[string]state{}, map[string]struct{}{}, nil
+	s.open, s.rows = newOpen(), rows{}
 }
 
-// group is what is said in one change, in the order in which it happened.
-type group []item
+// group is what is said and kept in one change.
+type group struct {
+	items  []item   // in the order in which they happened
+	opened []opened // sessions that get a row
+	gone   []uint64 // rows that go, beside those of the items
+}
+
+func (g *group) empty() bool { return len(g.items)+len(g.opened)+len(g.gone) == 0 }
 
 // item is a state of a subject, or a session that closed.
 type item struct {
@@ -175,22 +186,23 @@ func (s *Service) take() group {
 	n := min(len(s.closed), perGroup)
 	for i := range s.closed[:n] {
 		c := s.closed[i]
-		g = append(g, item{subject: c.subject(), closed: &c})
+		g.items = append(g.items, item{subject: c.subject(), closed: &c})
 	}
 	if s.closed = s.closed[n:]; len(s.closed) == 0 {
 		s.closed = nil
 	}
 	for subject, st := range s.news {
-		if len(g) == perGroup {
+		if len(g.items) == perGroup {
 			break
 		}
-		g = append(g, item{subject: subject, state: st})
+		g.items = append(g.items, item{subject: subject, state: st})
 		delete(s.news, subject)
 	}
-	if len(s.news)+len(s.closed) > 0 {
+	g.opened, g.gone = s.open.take(&s.rows.last)
+	if len(s.news)+len(s.closed)+len(s.open.news)+len(s.open.gone) > 0 {
 		s.signal()
 	}
-	slices.SortStableFunc(g, func(a, b item) int { return a.at().Compare(b.at()) })
+	slices.SortStableFunc(g.items, func(a, b item) int { return a.at().Compare(b.at()) })
 	return g
 }
 
@@ -199,7 +211,7 @@ func (s *Service) back(g group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var closed []Closed
-	for _, t := range g {
+	for _, t := range g.items {
 		if t.closed != nil {
 			closed = append(closed, *t.closed)
 		} else if _, newer := s.news[t.subject]; !newer {
@@ -207,25 +219,29 @@ func (s *Service) back(g group) {
 		}
 	}
 	s.closed = append(closed, s.closed...)
+	s.open.back(g.opened, g.gone)
 	s.signal()
 }
 
 // say says one group. Where the instance is gone nobody asks any more.
 func (s *Service) say(ctx context.Context) error {
-	g := s.take()
-	if len(g) == 0 {
-		return nil
+	g, old, err := s.next(ctx)
+	if err != nil || g.empty() {
+		return err
 	}
 	// What was handed over is waited for to its end: what of it was said, and
 	// is not known to be, would be said twice.
 	r, err := s.o.Journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
-		return s.apply(tx, g)
+		return s.apply(tx, &g)
 	})).Wait(context.WithoutCancel(ctx))
 	switch {
 	case errors.Is(err, instance.ErrNotFound):
 		s.off()
 		return nil
 	case err != nil:
+		if old {
+			g.items = nil // they are in their rows
+		}
 		s.back(g)
 		return err
 	}
@@ -233,53 +249,91 @@ func (s *Service) say(ctx context.Context) error {
 	return nil
 }
 
-// apply says what is new of a group, and keeps what was said.
-func (s *Service) apply(tx *journal.Tx, g group) ([]*journal.Message, error) {
+// next is what is said next: as long as there are any, the ends of sessions that
+// a server was killed with, which is old.
+func (s *Service) next(ctx context.Context) (g group, old bool, err error) {
+	if s.rows.left == 0 {
+		return s.take(), false, nil
+	}
+	g, err = s.killed(ctx)
+	if err != nil || len(g.items) > 0 {
+		s.signal() // there may be more
+		return g, true, err
+	}
+	s.rows.left = 0
+	return s.take(), false, nil
+}
+
+// apply says what is new of a group, and keeps what was said and what is open.
+func (s *Service) apply(tx *journal.Tx, g *group) ([]*journal.Message, error) {
 	of, err := s.o.Instances.GetIn(tx, instance.ByName(s.o.Instance))
+	if err == nil && of.ID != s.rows.of { // it was made again: what is left of the one before is nobody's
+		err = instance.ErrNotFound
+	}
 	if err != nil {
 		return nil, err
 	}
 	t := s.o.Store.In(tx)
-	kept, err := known(t, of.ID, g)
+	kept, err := known(t, of.ID, g.items)
 	if err != nil {
 		return nil, err
 	}
 	said := map[string]*Subject{}
 	var events []instance.Event
-	for i := range g {
-		k := kept[g[i].subject]
+	gone := slices.Clone(g.gone)
+	for i := range g.items {
+		it := &g.items[i]
+		k := kept[it.subject]
 		if k == nil {
-			k = &Subject{Name: g[i].subject}
+			k = &Subject{Name: it.subject}
 			kept[k.Name] = k
 		}
-		if g[i].closed == nil && k.Up == g[i].state.here {
+		if it.closed == nil && k.Up == it.state.here {
 			continue // it came back, or it came and went
 		}
-		e, err := g[i].event(k)
+		if it.closed != nil && it.closed.row != 0 {
+			gone = append(gone, it.closed.row)
+		}
+		e, err := it.event(k, tx.Now())
 		if err != nil {
 			return nil, err
 		}
 		events = append(events, e)
 		said[k.Name] = k
 	}
-	if len(said) == 0 {
-		return nil, nil
-	}
-	changed := make([]Subject, 0, len(said))
-	for _, k := range said {
-		changed = append(changed, *k)
-	}
-	if err := t.SetSubjects(background, of.ID, changed); err != nil {
+	if err := s.change(t, of.ID, said, g.opened, gone); err != nil || len(events) == 0 {
 		return nil, err
 	}
 	return s.o.Instances.SayIn(tx, instance.ByID(of.ID), events)
+}
+
+// change keeps what was said last of subjects, and which sessions are open.
+func (s *Service) change(t Tx, of uint64, said map[string]*Subject, opened []opened, gone []uint64) (err error) {
+	if len(said) > 0 {
+		changed := make([]Subject, 0, len(said))
+		for _, k := range said {
+			changed = append(changed, *k)
+		}
+		err = t.SetSubjects(background, of, changed)
+	}
+	if err == nil && len(opened) > 0 {
+		rows := make([]Kept, len(opened))
+		for i, o := range opened {
+			rows[i] = o.Kept
+		}
+		err = t.AddSessions(background, of, rows)
+	}
+	if err == nil && len(gone) > 0 {
+		err = t.DropSessions(background, of, gone)
+	}
+	return err
 }
 
 // background is for what runs inside a change, which waits for nobody.
 var background = context.Background()
 
 // known is what is kept of a group's subjects, by name.
-func known(r Reader, of uint64, g group) (map[string]*Subject, error) {
+func known(r Reader, of uint64, g []item) (map[string]*Subject, error) {
 	names := make([]string, len(g))
 	for i := range g {
 		names[i] = g[i].subject
@@ -296,15 +350,19 @@ func known(r Reader, of uint64, g group) (map[string]*Subject, error) {
 }
 
 // event is the next event about k, which becomes what it says.
-func (t *item) event(k *Subject) (instance.Event, error) {
+func (t *item) event(k *Subject, now time.Time) (instance.Event, error) {
 	k.Number++
 	d := Data{Subject: k.Name, Number: k.Number}
 	if c := t.closed; c != nil {
-		k.Since = c.at
+		if k.Since = c.at; c.at.IsZero() {
+			k.Since = now
+		}
 		d.User, d.Login, d.Instance = c.User, c.Login, c.instance()
 		d.Gateway, d.Code, d.Reason = c.Gateway, c.Code, c.Reason
 		d.Since = c.Opened.UTC().Format(stamp)
-		d.lasted(c.Opened, c.at)
+		if !c.at.IsZero() {
+			d.lasted(c.Opened, c.at)
+		}
 		return d.event(instance.SessionClosed)
 	}
 	came, went := instance.UserOnline, instance.UserOffline

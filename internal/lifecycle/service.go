@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
 )
@@ -20,6 +21,8 @@ type Options struct {
 	// Each calls f soon for every topic that somebody hears, from any
 	// goroutine, without waiting (see hub.Hub.EachOccupied).
 	Each func(f func(topic string))
+	// Open calls f for every client's session that is open (see gateway.Open).
+	Open func(f func(key *hub.Session, s Session))
 
 	Settle time.Duration // how long a topic was empty when Occupied says so
 	// Return is how long whoever was there may take to come back to a server
@@ -32,7 +35,7 @@ type Options struct {
 // bound but the number of subjects.
 const (
 	pace     = 200 * time.Millisecond // between two changes: many come and go at once
-	perGroup = 512                    // events in a change: others wait for it
+	perGroup = 512                    // events in a change, and sessions kept: others wait for it
 
 	MaxWaiting = 1 << 16 // closed sessions; more are not said
 )
@@ -45,6 +48,7 @@ type Service struct {
 
 	on    atomic.Bool // there is the instance, or may be: Run has not looked yet
 	stats stats
+	rows  rows // owned by Run
 
 	mu       sync.Mutex
 	look     bool                // guarded by mu: whether there is the instance is to be found out
@@ -52,6 +56,7 @@ type Service struct {
 	news     map[string]state    // guarded by mu: the newest of each subject, not said yet
 	closed   []Closed            // guarded by mu: not said yet
 	missing  map[string]struct{} // guarded by mu: was there before the start, and not seen since
+	open     open                // guarded by mu
 }
 
 // state is that a subject came or went.
@@ -77,7 +82,7 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	s := &Service{o: o, wake: make(chan struct{}, 1), look: true, news: map[string]state{}, missing: map[string]struct{}{}}
+	s := &Service{o: o, wake: make(chan struct{}, 1), look: true, news: map[string]state{}, missing: map[string]struct{}{}, open: newOpen()}
 	s.on.Store(o.Instance != "")
 	return s, nil
 }
@@ -116,24 +121,6 @@ func (s *Service) Occupied(topic string, here bool) {
 
 // Wants says whether closed sessions are said. A nil Service wants none.
 func (s *Service) Wants() bool { return s != nil && s.on.Load() }
-
-// Closed takes that a session has ended. It does not wait.
-func (s *Service) Closed(c Closed) {
-	if !s.Wants() {
-		return
-	}
-	c.at = time.Now()
-	s.mu.Lock()
-	full := len(s.closed) >= MaxWaiting
-	if !full {
-		s.closed = append(s.closed, c)
-	}
-	s.mu.Unlock()
-	if full {
-		s.stats.dropped.Add(1)
-	}
-	s.signal()
-}
 
 // Stopping takes that the server is about to close all sessions. That they went
 // is said by the next start, if they do not come back to it; what they were

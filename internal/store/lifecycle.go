@@ -60,3 +60,44 @@ func (q lifecycles) SetSubjects(ctx context.Context, of uint64, list []lifecycle
 		ON CONFLICT (instance_id, subject) DO UPDATE SET number = excluded.number, up = excluded.up, since = excluded.since`, of, string(text))
 	return err
 }
+
+func (q lifecycles) Sessions(ctx context.Context, of, upTo uint64, limit int) (list []lifecycle.Kept, err error) {
+	err = q.rows(ctx, `SELECT id, gateway, topic, user_id, login_id, opened FROM lifecycle_sessions
+		WHERE instance_id = ? AND id <= ? ORDER BY id LIMIT ?`, []any{of, upTo, limit}, func(scan func(...any) error) error {
+		var k lifecycle.Kept
+		var opened int64
+		err := scan(&k.ID, &k.Gateway, &k.Topic, &k.User, &k.Login, &opened)
+		k.Opened = fromMillis(opened)
+		list = append(list, k)
+		return err
+	})
+	return list, err
+}
+
+func (q lifecycles) LastSession(ctx context.Context, of uint64) (id uint64, err error) {
+	_, err = q.row(ctx, "SELECT coalesce(max(id), 0) FROM lifecycle_sessions WHERE instance_id = ?", []any{of}, &id)
+	return id, err
+}
+
+func (q lifecycles) AddSessions(ctx context.Context, of uint64, list []lifecycle.Kept) error {
+	rows := make([][6]any, len(list))
+	for i, k := range list {
+		rows[i] = [6]any{k.ID, k.Gateway, k.Topic, k.User, k.Login, k.Opened.UnixMilli()}
+	}
+	text, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, `INSERT INTO lifecycle_sessions (instance_id, id, gateway, topic, user_id, login_id, opened)
+		SELECT ?, value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?)`, of, string(text))
+	return err
+}
+
+func (q lifecycles) DropSessions(ctx context.Context, of uint64, ids []uint64) error {
+	text, err := json.Marshal(ids)
+	if err != nil {
+		return err
+	}
+	_, err = q.exec(ctx, "DELETE FROM lifecycle_sessions WHERE instance_id = ? AND id IN (SELECT value FROM json_each(?))", of, string(text))
+	return err
+}

@@ -75,7 +75,7 @@
 //
 //	user.online, user.offline        {subject, number, user, since, reason?, seconds?}
 //	topic.occupied, topic.vacated    {subject, number, topic, since, reason?, seconds?}
-//	session.closed                   {subject, number, gateway, user?, login?, instance?, code, reason?, since, seconds}
+//	session.closed                   {subject, number, gateway, user?, login?, instance?, code, reason?, since, seconds?}
 //
 // A subject is user/<id>, a topic (feed, instance/<id>, bot/<endpoint>, and
 // room/<id> while a process follows it), or the sessions of one: user/<id>/sessions,
@@ -84,7 +84,9 @@
 // number than the one before is old. since is when somebody came or went, and
 // for a session when it was opened; seconds how long what ended was there. Who
 // went did so with reason left, or restart: they did not come back to a server
-// that was started again. code is 1006 where a session's client just went.
+// that was started again. code is 1006 where a session's client just went, and, with
+// reason killed and no seconds, where the server was killed under it: the next
+// start says so.
 //
 // # Server-Sent Events
 //

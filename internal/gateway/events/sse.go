@@ -14,6 +14,7 @@ import (
 // stream is a response of Server-Sent Events as a connection of the hub. What
 // is sent waits here, bounded, for the request's own goroutine to write it.
 type stream struct {
+	edge    *gateway.Edge
 	limit   int // bytes that may wait; 0: no bound
 	wake    chan struct{}
 	drained func()
@@ -74,6 +75,9 @@ func (s *stream) Close(code uint16, reason string) {
 	s.last = b
 	s.signal()
 }
+
+// Of is the stream's gateway; it rests on no login. See gateway.Open.
+func (s *stream) Of() (e *gateway.Edge, login uint64) { return s.edge, 0 }
 
 // why is why it has ended, as a WebSocket says it.
 func (s *stream) why() (code uint16, reason string) {

@@ -233,12 +233,13 @@ func (g *Gateway) stream(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	defer g.o.Edge.Places.Release(from)
-	conn := &stream{limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
+	conn := &stream{edge: g.o.Edge, limit: g.o.Limits.Queue, wake: make(chan struct{}, 1), drained: session.Drained}
 	session.Conn = conn
 	conn.Send(sub.first...)
 	if _, err := g.o.Edge.Begin(r.Context(), session, sub.way); err != nil {
 		return err
 	}
+	g.o.Edge.Opened(session, 0)
 	defer func() {
 		g.o.Edge.Hub.Unsubscribe(session)
 		code, reason := conn.why()
