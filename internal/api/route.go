@@ -109,7 +109,7 @@ func (a *API) people() []route {
 	badges.body, badges.media = "Badges", asJSON
 	erase := user("DELETE", "", "Erase a person for ever: the account is closed at once, then all that they said and were called is taken out of what is kept. Asking again says how far it is", a.erase)
 	erase.code, erase.answer = http.StatusAccepted, "Erasure"
-	export := user("GET", "/export", "All that is kept of a person, a record a line: profile, logins, people, groups, posts, comments and messages. The last line has the type end", a.export)
+	export := user("GET", "/export", "All that is kept of a person, a record a line: profile, logins, people, groups, posts, comments, likes, read marks and messages. The last line has the type end", a.export)
 	export.answer, export.errors = "Export", []int{404, 429}
 	return []route{
 		erase, export,

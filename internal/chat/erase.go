@@ -42,14 +42,14 @@ func (s *Service) Withdraw(ctx context.Context, user uint64) (more bool, err err
 // withdrawRelations ends what is between somebody and others. Their rooms stay
 // for the others to read.
 func withdrawRelations(tx *journal.Tx, t Tx, user uint64) (ms []*journal.Message, some bool, err error) {
-	rs, err := t.Standings(background, user, withdrawn)
+	ns, err := t.Standings(background, user, 0, withdrawn)
 	if err != nil {
 		return nil, false, err
 	}
 	by := account.ErasedProfile(user)
-	for _, r := range rs {
-		other := r.A + r.B - user
-		st := standing(user, other, r.Flags, r.Room)
+	for _, n := range ns {
+		u, room := n.User, n.Relation.Room
+		st := standing(user, u.ID, n.Relation.Flags, room)
 		kind := ""
 		switch {
 		case st.Blocks || st.BlocksMe: // silent, as a block is
@@ -60,23 +60,19 @@ func withdrawRelations(tx *journal.Tx, t Tx, user uint64) (ms []*journal.Message
 		case st.WasAsked:
 			kind = KindDeclined
 		}
-		if err := write(tx, t, user, other, Standing{Room: r.Room}); err != nil {
+		if err := write(tx, t, user, u.ID, Standing{Room: room}); err != nil {
 			return nil, false, err
 		}
-		u, ok, err := t.User(background, other)
-		if err != nil {
-			return nil, false, err
-		}
-		if kind == "" || !ok || u.Erased {
+		if kind == "" || u.Erased {
 			continue
 		}
-		data, err := json.Marshal(FriendEvent{By: by, User: u.Profile(), Room: r.Room})
+		data, err := json.Marshal(FriendEvent{By: by, User: u.Profile(), Room: room})
 		if err != nil {
 			return nil, false, err
 		}
-		ms = append(ms, &journal.Message{Kind: kind, From: user, Entries: journal.To(account.Inbox(other)), Data: data})
+		ms = append(ms, &journal.Message{Kind: kind, From: user, Entries: journal.To(account.Inbox(u.ID)), Data: data})
 	}
-	return ms, len(rs) > 0, nil
+	return ms, len(ns) > 0, nil
 }
 
 // withdrawGroups leaves groups.

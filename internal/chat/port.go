@@ -93,6 +93,18 @@ type OwnComment struct {
 	Comment            Comment
 }
 
+// OwnLike is a post that somebody likes; Serial is the post's.
+type OwnLike struct {
+	Serial uint64
+	Post   string // its id
+}
+
+// OwnMark is up to where somebody has read a room.
+type OwnMark struct {
+	Room uint64
+	ReadMark
+}
+
 // Reader is what can be read, from a snapshot or inside a change. In what
 // takes a pair, a < b.
 type Reader interface {
@@ -139,9 +151,11 @@ type Reader interface {
 
 	// What somebody has, for taking it along and for taking it away: each after
 	// the last one, in an order of its own.
-	Standings(ctx context.Context, user uint64, limit int) ([]Relation, error) // those with a flag
+	Standings(ctx context.Context, user, after uint64, limit int) ([]Neighbour, error) // those with a flag
 	PostsBy(ctx context.Context, user, after uint64, limit int) ([]PostRow, error)
 	CommentsBy(ctx context.Context, user, after uint64, limit int) ([]OwnComment, error)
+	LikesBy(ctx context.Context, user, after uint64, limit int) ([]OwnLike, error)
+	MarksBy(ctx context.Context, user, after uint64, limit int) ([]OwnMark, error)
 }
 
 // Tx reads and writes inside a change.

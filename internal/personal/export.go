@@ -12,25 +12,29 @@ import (
 
 // Record is a line of an export: its type, and one of what follows.
 type Record struct {
-	Type    string   `json:"type"` // "profile", "login", "person", "group", "post", "comment", "message"
+	Type    string   `json:"type"` // "profile", "login", "person", "group", "post", "comment", "like", "read", "message"
 	Profile *Profile `json:"profile,omitempty"`
 	Login   *Login   `json:"login,omitempty"`
 	Person  *Person  `json:"person,omitempty"`
 	Group   *Group   `json:"group,omitempty"`
 	Post    *Post    `json:"post,omitempty"`
+	Like    string   `json:"like,omitempty"` // the post's id
+	Read    *Read    `json:"read,omitempty"`
 	Message *Message `json:"message,omitempty"`
 }
 
 // Profile is the account, without its secrets.
 type Profile struct {
 	account.Profile
-	Email    string     `json:"email"`
-	About    string     `json:"about"`
-	Avatar   string     `json:"avatar"`
-	Created  time.Time  `json:"created"`
-	Groups   []string   `json:"groups"`
-	Badges   []int      `json:"badges"`
-	LastSeen *time.Time `json:"last_seen,omitempty"`
+	Email     string     `json:"email"`
+	About     string     `json:"about"`
+	Avatar    string     `json:"avatar"`
+	Proven    bool       `json:"proven"` // a code mailed to the address came back
+	Suspended bool       `json:"suspended"`
+	Created   time.Time  `json:"created"`
+	Groups    []string   `json:"groups"`
+	Badges    []int      `json:"badges"`
+	LastSeen  *time.Time `json:"last_seen,omitempty"`
 }
 
 // Login is a device, without its token.
@@ -63,6 +67,13 @@ type Post struct {
 	Text string    `json:"text"`
 }
 
+// Read is up to where they have read what was said in a room.
+type Read struct {
+	Room uint64    `json:"room"`
+	Seq  uint64    `json:"seq"`
+	Time time.Time `json:"time,omitzero"` // when; zero where that was not written down
+}
+
 // Message is what they said or what was said to them, as the log has it.
 type Message struct {
 	ID   string          `json:"id"`
@@ -84,7 +95,7 @@ func (s *Service) Export(ctx context.Context, user uint64, emit func(Record) err
 		return err
 	}
 	for _, part := range []func(context.Context, account.User, func(Record) error) error{
-		s.profile, s.logins, s.people, s.posts, s.messages,
+		s.profile, s.logins, s.people, s.posts, s.marks, s.messages,
 	} {
 		if err := part(ctx, u, emit); err != nil {
 			return err
@@ -98,7 +109,10 @@ func (s *Service) profile(ctx context.Context, u account.User, emit func(Record)
 	if err != nil {
 		return err
 	}
-	p := Profile{Profile: u.Profile(), Email: u.Email, About: u.About, Avatar: u.Avatar, Created: u.Created, Groups: groups, Badges: u.Badges}
+	p := Profile{
+		Profile: u.Profile(), Email: u.Email, About: u.About, Avatar: u.Avatar, Proven: u.Proven, Suspended: u.Suspended,
+		Created: u.Created, Groups: groups, Badges: u.Badges,
+	}
 	seen, err := s.o.Chats.LastSeen(ctx, u.ID)
 	if err != nil {
 		return err
@@ -125,27 +139,24 @@ func (s *Service) logins(ctx context.Context, u account.User, emit func(Record) 
 }
 
 func (s *Service) people(ctx context.Context, u account.User, emit func(Record) error) error {
-	friends, err := s.o.Chats.Friends(ctx, u.ID)
-	if err != nil {
-		return err
-	}
-	asked, wasAsked, err := s.o.Chats.Requests(ctx, u.ID)
-	if err != nil {
-		return err
-	}
-	blocked, err := s.o.Chats.Blocked(ctx, u.ID)
-	if err != nil {
-		return err
-	}
-	for _, list := range []struct {
-		standing string
-		people   []account.User
-	}{{"friend", friends}, {"asked", asked}, {"was asked", wasAsked}, {"blocked", blocked}} {
-		for _, p := range list.people {
-			if err := emit(Record{Type: "person", Person: &Person{p.Profile(), list.standing}}); err != nil {
-				return err
-			}
+	err := s.o.Chats.EachStanding(ctx, u.ID, func(st chat.Standing, other account.User) error {
+		standing := ""
+		switch {
+		case st.Blocks:
+			standing = "blocked"
+		case st.Friends:
+			standing = "friend"
+		case st.Asked:
+			standing = "asked"
+		case st.WasAsked:
+			standing = "was asked"
+		default: // they block: that is theirs
+			return nil
 		}
+		return emit(Record{Type: "person", Person: &Person{other.Profile(), standing}})
+	})
+	if err != nil {
+		return err
 	}
 	return s.o.Chats.EachGroup(ctx, u.ID, func(g chat.Group) error {
 		return emit(Record{Type: "group", Group: &Group{g.ID, g.Name, g.Owner == u.ID}})
@@ -159,8 +170,18 @@ func (s *Service) posts(ctx context.Context, u account.User, emit func(Record) e
 	if err != nil {
 		return err
 	}
-	return s.o.Chats.EachComment(ctx, u.ID, func(c chat.OwnComment) error {
+	err = s.o.Chats.EachComment(ctx, u.ID, func(c chat.OwnComment) error {
 		return emit(Record{Type: "comment", Post: &Post{ID: c.Comment.ID, On: c.Post, Time: c.Comment.Time, Text: c.Comment.Text}})
+	})
+	if err != nil {
+		return err
+	}
+	return s.o.Chats.EachLike(ctx, u.ID, func(post string) error { return emit(Record{Type: "like", Like: post}) })
+}
+
+func (s *Service) marks(ctx context.Context, u account.User, emit func(Record) error) error {
+	return s.o.Chats.EachMark(ctx, u.ID, func(m chat.OwnMark) error {
+		return emit(Record{Type: "read", Read: &Read{m.Room, m.Seq, m.At}})
 	})
 }
 

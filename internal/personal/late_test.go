@@ -3,6 +3,7 @@ package personal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 	"github.com/kabar-io/kabar/internal/journal"
+	"github.com/kabar-io/kabar/internal/personal"
 )
 
 // TestErasedThoughNobodyWaits erases for somebody who has hung up: it is done
@@ -63,5 +65,67 @@ func TestNothingComesAfter(t *testing.T) {
 	}
 	if found := w.holds(secrets...); len(found) > 0 {
 		t.Errorf("there again: %q", found)
+	}
+}
+
+// TestNothingIsLeftOut exports somebody with more friends than any list shows,
+// and what they did without a word: likes, and what they have read.
+func TestNothingIsLeftOut(t *testing.T) {
+	w := open(t)
+	ctx := t.Context()
+	const friends = 5100
+	zofia, bob := w.register("zofia"), w.register("bob")
+	w.befriend(bob, zofia)
+	_, err := w.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) {
+		people, pairs := w.store.Accounts().In(tx), w.store.Chats().In(tx)
+		for id := uint64(1000); id < 1000+friends; id++ {
+			name := fmt.Sprintf("u%d", id)
+			if err := people.AddUser(ctx, account.User{ID: id, Handle: name, Display: name, Created: tx.Now()}); err != nil {
+				return nil, err
+			}
+			if err := pairs.SetRelation(ctx, chat.Relation{A: zofia, B: id, Flags: 1, Room: id + friends, Since: tx.Now()}); err != nil {
+				return nil, err
+			}
+		}
+		return nil, nil
+	})).Wait(ctx)
+	w.ok(err)
+	w.ok(w.chats.Block(ctx, zofia, 1000))
+	id := w.send(chat.Outgoing{From: bob, To: zofia, Text: "hello"}, "")
+	_, err = w.chats.ReadTo(zofia, chat.Place{User: bob}, id, 0, journal.Key{}).Wait(ctx)
+	w.ok(err)
+	var likes []string
+	for range 250 { // more than a page
+		p, err := w.chats.NewPost(ctx, bob, "post")
+		w.ok(err)
+		_, err = w.chats.Like(zofia, p.ID, true, journal.Key{}).Wait(ctx)
+		w.ok(err)
+		likes = append(likes, p.ID)
+	}
+	people, liked, read := map[string]int{}, map[string]bool{}, 0
+	err = w.service.Export(ctx, zofia, func(r personal.Record) error {
+		switch r.Type {
+		case "person":
+			people[r.Person.Standing]++
+		case "like":
+			liked[r.Like] = true
+		case "read":
+			if read++; r.Read.Seq != 1 || r.Read.Room == 0 || r.Read.Time.IsZero() {
+				t.Errorf("%+v", r.Read)
+			}
+		}
+		return nil
+	})
+	w.ok(err)
+	if people["friend"] != friends || people["blocked"] != 1 || len(people) != 2 {
+		t.Errorf("people: %v", people)
+	}
+	for _, id := range likes {
+		if !liked[id] {
+			t.Fatalf("%s of %d likes is left out of %d", id, len(likes), len(liked))
+		}
+	}
+	if read != 1 {
+		t.Errorf("%d read marks", read)
 	}
 }

@@ -8,18 +8,10 @@ import (
 	"github.com/kabar-io/kabar/internal/personal"
 )
 
-func (q chats) Standings(ctx context.Context, user uint64, limit int) ([]chat.Relation, error) {
-	var rs []chat.Relation
-	err := q.rows(ctx, `SELECT a, b, flags, room, since FROM relations WHERE a = ?1 AND flags <> 0
-		UNION ALL SELECT a, b, flags, room, since FROM relations WHERE b = ?1 AND flags <> 0 LIMIT ?2`, []any{user, limit}, func(scan func(...any) error) error {
-		var r chat.Relation
-		var since int64
-		err := scan(&r.A, &r.B, &r.Flags, &r.Room, &since)
-		r.Since = fromMillis(since)
-		rs = append(rs, r)
-		return err
-	})
-	return rs, err
+func (q chats) Standings(ctx context.Context, user, after uint64, limit int) ([]chat.Neighbour, error) {
+	const row = "SELECT " + userColumns + ", r.a, r.b, r.flags, r.room, r.since FROM relations r JOIN users u ON u.id = "
+	return q.neighbours(ctx, row+"r.b WHERE r.a = ? AND r.b > ? AND r.flags <> 0 UNION ALL "+row+"r.a WHERE r.b = ? AND r.a > ? AND r.flags <> 0 ORDER BY id LIMIT ?",
+		user, after, user, after, limit)
 }
 
 func (q chats) PostsBy(ctx context.Context, user, after uint64, limit int) ([]chat.PostRow, error) {
@@ -38,6 +30,34 @@ func (q chats) CommentsBy(ctx context.Context, user, after uint64, limit int) ([
 		return err
 	})
 	return cs, err
+}
+
+func (q chats) LikesBy(ctx context.Context, user, after uint64, limit int) ([]chat.OwnLike, error) {
+	var ls []chat.OwnLike
+	err := q.rows(ctx, `SELECT l.post, p.id FROM post_likes l JOIN posts p ON p.serial = l.post
+		WHERE l.user_id = ? AND l.post > ? ORDER BY l.post LIMIT ?`, []any{user, after, limit}, func(scan func(...any) error) error {
+		var l chat.OwnLike
+		err := scan(&l.Serial, &l.Post)
+		ls = append(ls, l)
+		return err
+	})
+	return ls, err
+}
+
+func (q chats) MarksBy(ctx context.Context, user, after uint64, limit int) ([]chat.OwnMark, error) {
+	var ms []chat.OwnMark
+	err := q.rows(ctx, "SELECT room, seq, at FROM chat_read WHERE user_id = ? AND room > ? ORDER BY room LIMIT ?",
+		[]any{user, after, limit}, func(scan func(...any) error) error {
+			m := chat.OwnMark{ReadMark: chat.ReadMark{User: user}}
+			var at int64
+			err := scan(&m.Room, &m.Seq, &at)
+			if at != 0 {
+				m.At = fromMillis(at)
+			}
+			ms = append(ms, m)
+			return err
+		})
+	return ms, err
 }
 
 func (q chats) Unliked(ctx context.Context, user uint64, limit int) (int, error) {
