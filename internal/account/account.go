@@ -77,16 +77,6 @@ type Limits struct {
 	RefusedCodes   Limit // of an address: making the server check signatures
 }
 
-// DefaultLimits are the ones of the product.
-func DefaultLimits() Limits {
-	return Limits{
-		WrongPasswords: Limit{10, 15 * time.Minute},
-		Registrations:  Limit{60, time.Minute},
-		Logins:         Limit{60, time.Minute},
-		RefusedCodes:   Limit{600, time.Minute},
-	}
-}
-
 func (o *Options) validate() error {
 	if o.Journal == nil || o.Store == nil {
 		return errors.New("account: a journal and a store are needed")

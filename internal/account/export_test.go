@@ -43,3 +43,11 @@ func MailBy(m Mailer) func(ctx context.Context, to string) error {
 	s := &Service{o: Options{Mailer: m, Log: slog.New(slog.DiscardHandler)}, mailing: make(chan struct{}, maxMailing)}
 	return func(ctx context.Context, to string) error { return s.mail(ctx, to, "subject", "text") }
 }
+
+// UsualLimits are those of a server of which nobody configured any.
+var UsualLimits = Limits{
+	WrongPasswords: Limit{10, 15 * time.Minute},
+	Registrations:  Limit{60, time.Minute},
+	Logins:         Limit{60, time.Minute},
+	RefusedCodes:   Limit{600, time.Minute},
+}

@@ -156,7 +156,6 @@ type change struct {
 func changes() map[string]change {
 	return map[string]change{
 		"logged out": {func(w *world, k known) error { return w.Logout(w.t.Context(), k.login) }, ended},
-		"withdrawn":  {func(w *world, k known) error { return w.EndLogins(w.t.Context(), k.login.User) }, ended},
 		"suspended":  {func(w *world, k known) error { return w.Suspend(w.t.Context(), k.login.User) }, ended},
 		"the address is proven": {func(w *world, k known) error {
 			_, _, _, _, err := w.LoginByCode(w.t.Context(), account.CodeLogin{Email: "ann@example.org", Code: w.mailCode(k.mails, "ann@example.org"), Gateway: "relay"})

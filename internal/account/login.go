@@ -226,16 +226,6 @@ func (s *Service) Logins(ctx context.Context, user, after uint64, limit int) ([]
 	return s.o.Store.LoginsAfter(ctx, user, after, limit)
 }
 
-// EndLogins ends all logins of a user.
-func (s *Service) EndLogins(ctx context.Context, user uint64) error {
-	return s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
-		if _, err := found(t.User(background, user)); err != nil {
-			return nil, err
-		}
-		return endLogins(t, user, "withdrawn")
-	})
-}
-
 func endLogins(t Tx, user uint64, reason string) ([]*journal.Message, error) {
 	ids, err := t.LoginsOf(background, user)
 	if err != nil {

@@ -51,7 +51,7 @@ func TestSetHandle(t *testing.T) {
 }
 
 func TestSetPassword(t *testing.T) {
-	w := start(t, t.TempDir(), account.Options{Limits: account.DefaultLimits()})
+	w := start(t, t.TempDir(), account.Options{Limits: account.UsualLimits})
 	w.user("ann")
 	token, l := w.login("ann")
 	if err := w.SetPassword(t.Context(), l, password, "another horse"); err != nil {

@@ -133,12 +133,6 @@ func (s *Service) Standing(ctx context.Context, me, other uint64) (Standing, err
 	return read(ctx, s.o.Store, me, other)
 }
 
-// IsFriend says whether two people are friends and may write to each other.
-func (s *Service) IsFriend(ctx context.Context, me, other uint64) (bool, error) {
-	st, err := s.Standing(ctx, me, other)
-	return st.Open(), err
-}
-
 func read(ctx context.Context, r Reader, me, other uint64) (Standing, error) {
 	a, b := pair(me, other)
 	rel, _, err := r.Relation(ctx, a, b)

@@ -261,8 +261,8 @@ func TestBlocks(t *testing.T) {
 		w.want(me, "friends , sent , received , blocked "+names[other])
 		w.want(other, "friends "+names[me]+", sent , received , blocked ")
 		w.refused(w.request(other, me), chat.ErrAlreadyFriend) // as ever: a block does not show
-		if friend, err := w.IsFriend(t.Context(), other, me); err != nil || friend {
-			t.Fatalf("%v, %v", friend, err)
+		if st, err := w.Standing(t.Context(), other, me); err != nil || st.Open() {
+			t.Fatalf("%+v, %v", st, err)
 		}
 		w.ok(w.Block(t.Context(), other, me))
 		w.ok(w.Unblock(t.Context(), me, other))

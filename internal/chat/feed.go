@@ -61,12 +61,7 @@ func (s *Service) Speak(by Speaker, text string, key journal.Key) *journal.Pendi
 	}))
 }
 
-// Announce puts a notice on the feed, and nowhere else.
-func (s *Service) Announce(text string, key journal.Key) *journal.Pending {
-	return s.o.Journal.DoOnce(key, s.AnnounceIn(text))
-}
-
-// AnnounceIn is what Announce does, as a change.
+// AnnounceIn is a change that puts a notice on the feed, and nowhere else.
 func (s *Service) AnnounceIn(text string) journal.Change {
 	return journal.ChangeFunc(func(*journal.Tx) ([]*journal.Message, error) {
 		data, err := account.Notice{Text: text}.Encode()

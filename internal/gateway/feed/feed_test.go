@@ -68,7 +68,7 @@ func words() map[string]word {
 	}
 	return map[string]word{
 		// announce …: the server says it on the feed.
-		"announce": say(func(s *transcript.Scene, text string) *journal.Pending { return s.Chats.Announce(text, journal.Key{}) }),
+		"announce": say(func(s *transcript.Scene, text string) *journal.Pending { return s.Journal.Do(s.Chats.AnnounceIn(text)) }),
 		// notify …: the server says it to everybody.
 		"notify": say(func(s *transcript.Scene, text string) *journal.Pending {
 			return s.Accounts.NotifyAll(text, journal.Key{})
