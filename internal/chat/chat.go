@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"math/rand/v2"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
@@ -53,13 +54,17 @@ type Options struct {
 	Hub     *hub.Hub // says what is not kept; nil: nobody hears that
 
 	MaxMembers int              // of a group; 256
-	Now        func() time.Time // the clock by which a message is too old to be edited; nil: the journal's
+	Now        func() time.Time // the clock by which a message is too old to be edited, and people were seen; nil: the journal's
 	Log        *slog.Logger     // nil: slog.Default()
 }
 
 // Service is the friends, rooms, messages, groups and posts.
 type Service struct {
-	o      Options // static
+	// static
+	o    Options
+	run  int64         // what people who are here are kept with: no two starts have the same
+	beat time.Duration // how often it is kept that this runs
+
 	online *online // guards itself
 }
 
@@ -77,7 +82,7 @@ func New(o Options) (*Service, error) {
 	if o.Log == nil {
 		o.Log = slog.Default()
 	}
-	return &Service{o: o, online: newOnline()}, nil
+	return &Service{o: o, run: rand.Int64() | 1, beat: beat, online: newOnline()}, nil //nolint:gosec // unlike others is enough
 }
 
 // background is for what runs inside a change, which waits for nobody.

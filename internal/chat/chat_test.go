@@ -27,6 +27,7 @@ type world struct {
 	t        testing.TB
 	journal  *journal.Journal
 	accounts *account.Service
+	chats    chat.Store
 }
 
 const ann, bob, cat, dan = 1, 2, 3, 4
@@ -36,7 +37,7 @@ var names = map[uint64]string{ann: "ann", bob: "bob", cat: "cat", dan: "dan"}
 func start(t testing.TB, set ...func(*chat.Options)) *world {
 	t.Helper()
 	st, j, _ := storetest.Start(t, t.TempDir())
-	w := &world{t: t, journal: j}
+	w := &world{t: t, journal: j, chats: st.Chats()}
 	var err error
 	w.accounts, err = account.New(account.Options{
 		Journal: j, Store: st.Accounts(), Key: bytes.Repeat([]byte("k"), 32), HashCost: account.HashCost{Memory: 64, Passes: 1, Threads: 1},

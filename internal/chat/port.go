@@ -175,7 +175,11 @@ type Tx interface {
 	SetRevision(ctx context.Context, r Revision) error
 	SetCleared(ctx context.Context, room, seq uint64) error
 	SetReadMark(ctx context.Context, room, user, seq uint64, at time.Time) error
-	SetSeen(ctx context.Context, user uint64, at time.Time) error // never moves back
+	// SetSeen keeps that people were here; the time never moves back. run is the
+	// server that they are here on until they go, 0 where they went.
+	SetSeen(ctx context.Context, users []uint64, at time.Time, run int64) error
+	// SetAlive keeps that a server ran.
+	SetAlive(ctx context.Context, run int64, at time.Time) error
 
 	AddPost(ctx context.Context, id string, user uint64, text string, at time.Time) error
 	DropPost(ctx context.Context, serial uint64) error // with its likes and comments

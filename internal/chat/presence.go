@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/journal"
@@ -132,16 +133,21 @@ func (s *Service) OnlineFriends(ctx context.Context, me uint64) ([]uint64, error
 // Run tells people's friends that they came or went, until ctx ends. It alone
 // does, so that what is told of somebody last is how it is.
 func (s *Service) Run(ctx context.Context) error {
+	alive := time.NewTicker(s.beat)
+	defer alive.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			s.sawAll(ctx)
 			return nil
+		case <-alive.C:
+			s.alive()
+			continue
 		case <-s.online.wake:
 		}
 		news, sights := s.online.take()
-		if gone := leavers(news); len(gone) > 0 {
-			s.saw(gone) // what fails is not kept: a login's own time is
+		if came, gone := moves(news); len(news) > 0 {
+			s.saw(came, gone) // what fails is not kept: a login's own time is
 		}
 		for user, here := range news {
 			if err := s.tellFriends(ctx, Presence{user, here}); err != nil && ctx.Err() == nil && status.Of(err).Code != status.Unavailable {
@@ -159,14 +165,16 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// leavers are those of the news who went.
-func leavers(news map[uint64]bool) (gone []uint64) {
+// moves are those of the news who came, and who went.
+func moves(news map[uint64]bool) (came, gone []uint64) {
 	for user, here := range news {
-		if !here {
+		if here {
+			came = append(came, user)
+		} else {
 			gone = append(gone, user)
 		}
 	}
-	return gone
+	return came, gone
 }
 
 // take is what is to be told now.

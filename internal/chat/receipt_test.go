@@ -1,12 +1,9 @@
 package chat_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
-	"time"
 
-	"github.com/kabar-io/kabar/internal/account"
 	"github.com/kabar-io/kabar/internal/chat"
 )
 
@@ -45,40 +42,5 @@ func TestReceiptsOfAGroup(t *testing.T) {
 	}
 	if _, _, err := w.Receipts(t.Context(), bob, second.ID); err == nil {
 		t.Error("somebody else may ask")
-	}
-}
-
-// Who went was last seen then; who is here when the server stops, then.
-func TestLastSeen(t *testing.T) {
-	w := start(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- w.Run(ctx) }()
-	seen := func(user uint64) time.Time {
-		t.Helper()
-		at, err := w.LastSeen(t.Context(), user)
-		w.ok(err)
-		return at
-	}
-	for _, user := range []uint64{ann, bob} {
-		if at := seen(user); !at.IsZero() {
-			t.Errorf("%s, who never was here, was at %v", names[user], at)
-		}
-		w.Occupied(account.Inbox(user), true)
-	}
-	began := time.Now().Add(-time.Second)
-	w.Occupied(account.Inbox(bob), false)
-	for deadline := time.Now().Add(30 * time.Second); !seen(bob).After(began); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody kept when bob went")
-		}
-	}
-	if at := seen(ann); !at.IsZero() {
-		t.Errorf("ann is here, and was last seen at %v", at)
-	}
-	cancel()
-	w.ok(<-done)
-	if !seen(ann).After(began) {
-		t.Errorf("ann was here until the end, and last seen at %v", seen(ann))
 	}
 }
