@@ -74,7 +74,7 @@ func TestSessionsOverKills(t *testing.T) {
 }
 
 // stream opens Server-Sent Events of an instance, until the test ends.
-func (p *mortal) stream(token string) {
+func (p *mortal) stream(token string) *http.Response {
 	p.t.Helper()
 	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "http://"+p.addr+"/ws/events?event=*&token="+token, nil)
 	if err != nil {
@@ -86,4 +86,5 @@ func (p *mortal) stream(token string) {
 		p.t.Fatal(err)
 	}
 	p.t.Cleanup(func() { res.Body.Close() })
+	return res
 }

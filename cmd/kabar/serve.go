@@ -259,14 +259,17 @@ func (s *server) drain(ctx context.Context) error {
 	s.lifecycle.Stopping()
 	closing := make(chan error, 1)
 	go func() { closing <- s.http.Shutdown(ctx) }()
-	streams := slices.DeleteFunc(s.hub.Close(), func(c hub.Conn) bool {
+	all := s.hub.Close()
+	n := len(all)
+	streams := slices.DeleteFunc(all, func(c hub.Conn) bool {
 		_, socket := c.(*ws.Conn)
 		return socket // which hears its answers first
 	})
 	for i, c := range streams {
-		c.Close(why(i, len(streams)))
+		c.Close(why(i, n))
 	}
-	err := s.sockets.Shutdown(ctx, why)
+	// Sockets come back behind the streams: the rate is for all of them.
+	err := s.sockets.Shutdown(ctx, func(i, n int) (uint16, string) { return why(len(streams)+i, len(streams)+n) })
 	err = errors.Join(err, s.bots.Close(ctx)) // what their people's going triggered
 	if herr := <-closing; herr != nil {
 		err = errors.Join(err, herr, s.http.Close())
