@@ -110,7 +110,11 @@ func (s *Service) follow(ctx context.Context, h heard) {
 	for {
 		wait := lookEach
 		if i, err := s.o.Instances.Get(ctx, instance.ByName(h.instance)); err == nil {
-			if err = s.hear(ctx, h, i); err != nil && ctx.Err() == nil {
+			err = s.hear(ctx, h, i)
+			if errors.Is(err, journal.ErrExpired) { // what it was to hear next went meanwhile
+				continue
+			}
+			if err != nil && ctx.Err() == nil {
 				if status.Of(err).Code != status.Unavailable { // of the disk's trouble the log has a line already
 					s.o.Log.Warn("a process cannot hear an instance; this is tried again", "process", h.process, "instance", h.instance, "error", err)
 				}
@@ -151,6 +155,7 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 	if seq+1 < floor {
 		s.o.Log.Warn("a process missed events that are not kept any more", "process", h.process, "instance", h.instance, "first", seq+1, "last", floor-1)
 		seq = floor - 1
+		s.o.Acked.Acked(hub.Acked{Owner: own, Topic: topic, Seq: seq})
 	}
 	c, err := s.o.Hub.Cursor(ctx, topic, seq)
 	if err != nil {

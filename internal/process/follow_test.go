@@ -214,3 +214,78 @@ func TestEventCallsAreNamed(t *testing.T) {
 	ok(t, err)
 	expect(t, id.Load().(string), "evt_"+ms[0].ID+"_5")
 }
+
+// TestSweptAroundAProcess has retention pass a process while it is busy with an
+// event: it hears what is left, as it reads then, once, and what it missed is said
+// once.
+func TestSweptAroundAProcess(t *testing.T) {
+	folder := t.TempDir()
+	busy, goOn := make(chan struct{}), make(chan struct{})
+	options := func(o *process.Options) {
+		o.Caller = asked(func(ctx context.Context, _ process.Request) (process.Answer, error) {
+			select {
+			case busy <- struct{}{}:
+			case <-ctx.Done():
+			}
+			select {
+			case <-goOn:
+			case <-ctx.Done():
+			}
+			return process.Answer{Status: 200}, nil
+		})
+	}
+	w := start(t, folder, options)
+	ani := w.user("ani")
+	w.create("demo")
+	w.publish(`process: forward
+instances: [demo]
+rules:
+  - on: event
+    when: event.data % 6 == 1
+    call: { url: "https://example.com", body: event }
+  - on: event
+    send: { to: '"ani"', text: string(event.data) }
+`)
+	i, err := w.instances.Get(bg, instance.ByName("demo"))
+	ok(t, err)
+	change := func(f func(tx *journal.Tx) error) {
+		t.Helper()
+		ok(t, second(w.journal.Do(journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) { return nil, f(tx) })).Wait(bg)))
+	}
+	w.emit("demo", 0)
+	w.notices(ani, "0")
+	change(func(tx *journal.Tx) error { return tx.Raise(instance.Topic(i.ID), 2) }) // below it: nothing
+	w.emit("demo", 1)
+	<-busy
+	w.emit("demo", 2, 3, 4, 5)
+	change(func(tx *journal.Tx) error { return tx.Raise(instance.Topic(i.ID), 5) })
+	ms, err := w.journal.Read(bg, instance.Topic(i.ID), 4, 9)
+	ok(t, err)
+	change(func(tx *journal.Tx) error {
+		now := *ms[1]
+		now.Data = []byte(strings.Replace(string(now.Data), `"data":5`, `"data":50`, 1))
+		return tx.Rewrite(&now)
+	})
+	goOn <- struct{}{}
+	w.notices(ani, "0", "4", "50")
+	said := func(times int) {
+		t.Helper()
+		log := w.log.String()
+		if n := strings.Count(log, "missed events that are not kept any more"); n != times || times > 0 && !strings.Contains(log, "first=3 last=4") || strings.Contains(log, "cannot hear") {
+			t.Errorf("logged %s", log)
+		}
+	}
+	said(1)
+	// All there is: said once, and not at each start again.
+	w.emit("demo", 7)
+	<-busy
+	w.emit("demo", 8, 9)
+	change(func(tx *journal.Tx) error { return tx.Raise(instance.Topic(i.ID), 10) })
+	goOn <- struct{}{}
+	until(t, "it is said", func() bool { return strings.Contains(w.log.String(), "first=8 last=9") })
+	w.stop()
+	w = start(t, folder, nil)
+	w.emit("demo", 10)
+	w.notices(ani, "0", "4", "50", "10")
+	said(0)
+}

@@ -128,6 +128,10 @@ func (s *Service) spans(ctx context.Context, row Row, what Replay) ([]span, erro
 	if err != nil || what.Dead {
 		return nil, err
 	}
+	floor, err := s.o.Journal.Floor(ctx, topicOf(row.Webhook))
+	if err != nil {
+		return nil, err
+	}
 	if what.IDs == nil {
 		head, err := s.o.Journal.Head(ctx, topicOf(row.Webhook))
 		if err != nil {
@@ -135,10 +139,6 @@ func (s *Service) spans(ctx context.Context, row Row, what Replay) ([]span, erro
 		}
 		if what.From > head {
 			return nil, status.Errorf(status.Invalid, errReplay.Reason, "from is %d, and the newest event has the number %d", what.From, head)
-		}
-		floor, err := s.o.Journal.Floor(ctx, topicOf(row.Webhook))
-		if err != nil {
-			return nil, err
 		}
 		r := span{max(what.From, floor, 1), told}
 		if what.To > 0 {
@@ -156,7 +156,7 @@ func (s *Service) spans(ctx context.Context, row Row, what Replay) ([]span, erro
 		if err != nil && status.Of(err).Code != status.NotFound {
 			return nil, err
 		}
-		if err != nil || m.Seq(topic) == 0 {
+		if err != nil || m.Seq(topic) < floor { // a floor is 1 or higher
 			return nil, status.Errorf(status.NotFound, "EVENT_NOT_FOUND", "there is no event %.80q of this webhook's", id)
 		}
 		if seq := m.Seq(topic); seq <= told {
@@ -210,11 +210,7 @@ func (w *worker) nextReplay(ctx context.Context, r Reader) (replay, error) {
 	if err != nil || len(list) == 0 {
 		return replay{}, err
 	}
-	k, now := list[0], time.Now()
-	if now.Before(k.Since) { // the clock was set back
-		k.Since, k.Next = now, now
-	}
-	return replay{some: true, kept: k, at: k.First, saved: now}, nil
+	return replay{some: true, kept: list[0], at: list[0].First, saved: time.Now()}, nil
 }
 
 // replayPage is how much of a range is read at once: events may be large.

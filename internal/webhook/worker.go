@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -60,20 +61,27 @@ func (w *worker) load(ctx context.Context) error {
 		return err
 	}
 	w.parked, w.some, err = w.s.o.Store.Due(ctx, w.id)
-	// A clock that was set back since has said a time that is far away now.
+	return err
+}
+
+// settle has nothing wait for a time that a clock said which was set back since,
+// and which is far away now.
+func (w *worker) settle() {
 	now := time.Now()
 	if h := &w.row.Hold; now.Before(h.Since) {
 		h.Since, h.Next = now, now
 	}
-	if now.Before(w.parked.Since) {
-		w.parked.Since, w.parked.Next = now, now
+	for _, k := range []*Kept{&w.parked, &w.replay.kept} {
+		if now.Before(k.Since) {
+			k.Since, k.Next = now, now
+		}
 	}
-	return err
 }
 
 // turn tries what is due: one that is parked, one that is replayed, then the
 // next in order.
 func (w *worker) turn(ctx context.Context) error {
+	w.settle()
 	if w.some && !w.held() && !time.Now().Before(w.parked.Next) {
 		if err := w.again(ctx); err != nil {
 			return err
@@ -209,8 +217,19 @@ func (w *worker) missed(ctx context.Context) error {
 		return err
 	}
 	k := Kept{Webhook: w.id, First: w.read + 1, Last: floor - 1, State: Dead, Since: stored(time.Now()), Reason: swept}
+	head, err := w.s.o.Journal.Head(ctx, w.topic())
+	if err != nil {
+		return err
+	}
 	w.s.o.Log.Warn("a webhook missed what is not kept any more", "webhook", w.id, "first", k.First, "last", k.Last)
-	if err := w.change(ctx, func(t Tx, _ *Row) error { return t.Keep(background, k) }); err != nil {
+	err = w.change(ctx, func(t Tx, row *Row) error {
+		if k.Last >= head { // nothing waits: what is said next is tried at once
+			row.Hold = Hold{}
+		}
+		row.keepsTo(k.Last)
+		return t.Keep(background, k)
+	})
+	if err != nil {
 		return err
 	}
 	w.s.counts.died.Add(1)
@@ -238,11 +257,21 @@ func (w *worker) pass(seq uint64) {
 	w.s.o.Acked.Acked(hub.Acked{Owner: positionOwner(w.id), Topic: w.topic(), Seq: seq})
 }
 
-// deliver tries the head once, when it may be.
+// keepsTo has a webhook go on after seq, in the same change in which what was not
+// taken up to there is kept: else a kill before its position is stored would have
+// it told, too.
+func (r *Row) keepsTo(seq uint64) { r.Start = max(r.Start, seq) }
+
+// deliver tries the head once, when it may be. One that waits is read again then:
+// it may be said in other words by that time, or not be kept any more.
 func (w *worker) deliver(ctx context.Context) error {
 	if w.held() {
 		w.release()
+		w.read, w.head = w.head.Seq(w.topic())-1, nil
 		if err := wait(ctx, w.row.Hold.Next); err != nil {
+			return err
+		}
+		if err := w.next(ctx); err != nil || w.head == nil {
 			return err
 		}
 	}
@@ -392,6 +421,7 @@ func (w *worker) hold(ctx context.Context, m *journal.Message, seq uint64, a att
 		if dead == nil {
 			return nil
 		}
+		row.keepsTo(dead.Last)
 		return t.Keep(background, *dead)
 	})
 	if err != nil || dead == nil {
@@ -423,6 +453,7 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt, also func(t Tx
 			return errFull
 		}
 		row.Hold, row.Error = Hold{}, a.words
+		row.keepsTo(seq)
 		if err := also(t); err != nil {
 			return err
 		}
@@ -463,7 +494,9 @@ func (w *worker) again(ctx context.Context) error {
 		a = attempt{verdict: Failed, words: swept}
 	}
 	if m != nil && w.wants(m) {
-		a = w.try(ctx, m, Try{Cause: Late, Attempt: k.Tries + 1})
+		if a = w.try(ctx, m, Try{Cause: Late, Attempt: k.Tries + 1}); ctx.Err() != nil && a.verdict == Taken {
+			return cmp.Or(w.leaveParked(context.WithoutCancel(ctx), k.First), ctx.Err())
+		}
 	}
 	switch {
 	case ctx.Err() != nil:
@@ -484,4 +517,16 @@ func (w *worker) again(ctx context.Context) error {
 		w.s.counts.died.Add(1)
 	}
 	return err
+}
+
+// leaveParked drops what was taken as the worker ended, unless it is not parked any
+// more: somebody may have asked for it once more.
+func (w *worker) leaveParked(ctx context.Context, first uint64) error {
+	return w.s.change(ctx, func(_ *journal.Tx, t Tx) error {
+		list, err := t.Kept(background, w.id, Parked, first-1, 1)
+		if err != nil || len(list) == 0 || list[0].First != first {
+			return err
+		}
+		return t.DropKept(background, w.id, first)
+	})
 }
