@@ -19,14 +19,18 @@ type frame struct {
 	ID, Key string
 	Text    string
 	Type    json.RawMessage
-	Data    struct{ ID, Text, Message string }
-	Chat    struct{ Text string } // of relay
+	Data    struct {
+		ID, Text, Message string
+		Subject, Reason   string // of lifecycle events
+		Number            uint64
+	}
+	Chat struct{ Text string } // of relay
 }
 
 // read is what a frame says.
 func read(b []byte) (f frame, h heard, err error) {
 	err = json.Unmarshal(b, &f)
-	h = heard{seq: f.Seq, id: f.ID + f.Key + f.Data.ID, text: f.Text + f.Data.Text + f.Data.Message + f.Chat.Text}
+	h = heard{seq: f.Seq, id: f.ID + f.Key + f.Data.ID, text: f.Text + f.Data.Text + f.Data.Message + f.Chat.Text + about(&f)}
 	return f, h, err
 }
 
@@ -142,7 +146,7 @@ func (w *world) populateEvents() *ledger {
 // short, and each meets each.
 func (w *world) populate() {
 	p := w.party("populace")
-	parts := p.random.Perm(4)
+	parts := p.random.Perm(5)
 	for _, part := range parts[:1+p.random.IntN(2)] {
 		switch part {
 		case 0:
@@ -153,6 +157,8 @@ func (w *world) populate() {
 			w.populateFeed()
 		case 3:
 			w.populatePeople()
+		case 4:
+			w.populateLifecycle()
 		}
 	}
 	if p.chance(40) {

@@ -24,8 +24,10 @@ type cast struct {
 	token  string   // the instance's
 	vain   string   // another's, which is replaced
 	bot    string   // that of the one that a process tells
+	watch  string   // that of the one that says who comes and goes
 	secret string   // of the webhook
 	people [2]person
+	guests [2]person // they know nobody
 }
 
 // person is an account, and a friend of the other.
@@ -44,13 +46,17 @@ type login struct {
 // instanceName is the one that has events, botInstance the one that a process
 // tells, at botPath.
 const (
-	instanceName = "sim"
-	botInstance  = "told"
-	botPath      = "/sim/echo"
+	instanceName      = "sim"
+	botInstance       = "told"
+	lifecycleInstance = "lifecycle" // has the events of who comes and goes
+	botPath           = "/sim/echo"
 )
 
-// logins is how many each person has.
+// logins is how many each of the people has.
 const logins = spare + 1
+
+// devices is how many each guest comes with.
+const devices = 2
 
 // NewTemplate lets a server make the accounts that the runs use.
 func NewTemplate(t *testing.T, start Start) *Template {
@@ -115,7 +121,7 @@ func (p *party) direct(c *cast, folder string) {
 		return
 	}
 	c.admin = []string{"apikey", strings.TrimSpace(string(key))}
-	for name, token := range map[string]*string{instanceName: &c.token, "vain": &c.vain, botInstance: &c.bot} {
+	for name, token := range map[string]*string{instanceName: &c.token, "vain": &c.vain, botInstance: &c.bot, lifecycleInstance: &c.watch} {
 		var made struct{ Auth struct{ Token string } }
 		p.insist("POST", "/instance/create", c.admin, map[string]string{"instanceName": name}, &made)
 		*token = made.Auth.Token
@@ -134,7 +140,10 @@ func (p *party) direct(c *cast, folder string) {
 	p.insist("POST", "/v1/processes/echo/publish", c.admin, object{}, nil)
 	p.insist("PUT", "/v1/endpoints"+botPath, c.admin, object{"process": "echo", "access": "users"}, nil)
 	for i := range c.people {
-		p.account(&c.people[i], fmt.Sprintf("person%d", i))
+		p.account(&c.people[i], fmt.Sprintf("person%d", i), logins)
+	}
+	for i := range c.guests {
+		p.account(&c.guests[i], fmt.Sprintf("guest%d", i), devices)
 	}
 	a, b := &c.people[0], &c.people[1]
 	p.insist("POST", "/api/friends/request", bearer(a.logins[0].token), map[string]uint64{"friend_id": b.id}, nil)
@@ -172,7 +181,7 @@ func (p *party) begin(c *cast) {
 
 func bearer(token string) []string { return []string{"Authorization", "Bearer " + token} }
 
-func (p *party) account(who *person, name string) {
+func (p *party) account(who *person, name string, logins int) {
 	who.name = name
 	p.insist("POST", "/api/register", nil, map[string]string{"email": name + "@example.com", "username": name, "password": password}, nil)
 	for range logins {
