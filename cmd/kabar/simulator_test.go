@@ -33,7 +33,7 @@ var (
 // that they are met.
 const settings = "serve --limits off --keepalive-ping 2s --keepalive-dead 6s --session-stall 3s --session-queue 4KiB" +
 	" --hub-ring 16KiB --feed-history 20 --shutdown-window 2s --outbound-allow 10.0.0.0/8 --canary-every 0s" +
-	" --lifecycle-settle 500ms --lifecycle-return 2s"
+	" --lifecycle-settle 500ms --lifecycle-return 2s --retention-inbox 100h --retention-feed 100h --retention-instance 100h"
 
 // simulated starts servers that are as for use, on machines that do not exist.
 func simulated(t *testing.T) simulator.Start {

@@ -78,6 +78,13 @@ func (r *refused) gone(reason string) bool {
 	return r.status == http.StatusGone && strings.Contains(r.body, `"`+reason+`"`)
 }
 
+// head is where the topic stood whose position was refused.
+func (r *refused) head() uint64 {
+	var why struct{ Head uint64 }
+	_ = json.Unmarshal([]byte(r.body), &why)
+	return why.Head
+}
+
 // call asks for one answer on a wire of its own. header is of pairs, in and out
 // are JSON, nil for none.
 func (p *party) call(method, path string, header []string, in, out any) error {

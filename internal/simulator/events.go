@@ -2,9 +2,11 @@ package simulator
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"sort"
 	"strconv"
 	"time"
 )
@@ -47,12 +49,12 @@ func decode(r *receiver, b []byte) (heard, bool) {
 	return h, h.seq > 0
 }
 
-// position is where a receiver goes on, as it stands in a query.
+// position is where a receiver goes on, as it stands in a query or a header.
 func (r *receiver) position() string {
 	if r.epoch == "" {
 		return strconv.FormatUint(r.last, 10)
 	}
-	return url.QueryEscape(fmt.Sprint(r.epoch, ":", r.last))
+	return fmt.Sprint(r.epoch, ":", r.last)
 }
 
 // truthBy reads everything as a receiver that begins at the beginning, on a
@@ -61,6 +63,18 @@ func (l *ledger) truthBy(connect func(r *receiver) (*socket, error)) func() ([]h
 	return func() (all []heard, from uint64, ok bool) {
 		r := &receiver{party: l.w.party("the auditor of " + l.name), begun: true, exact: true}
 		s, err := connect(r)
+		var no *refused
+		if errors.As(err, &no) && no.gone("expired") { // it begins later
+			r.last = uint64(sort.Search(int(no.head()), func(n int) bool {
+				r.last = uint64(n)
+				s, err := connect(r)
+				if err == nil {
+					s.close()
+				}
+				return err == nil
+			}))
+			s, err = connect(r)
+		}
 		if err != nil {
 			l.w.fail(wholePast, "%s: what is kept cannot be read from its beginning: %v", l.name, err)
 			return nil, 0, false
@@ -70,7 +84,7 @@ func (l *ledger) truthBy(connect func(r *receiver) (*socket, error)) func() ([]h
 			_ = s.client.SetReadDeadline(time.Now().Add(2 * time.Second))
 			b, err := s.nextSoon()
 			if err != nil {
-				return all, 0, true
+				return all, r.last, true
 			}
 			if h, ok := decode(r, b); ok {
 				all = append(all, h)
@@ -102,7 +116,7 @@ func (w *world) instance(name, token string) *ledger {
 	sse.connect = func(r *receiver) (*socket, error) {
 		header := []string{"Accept", "text/event-stream"}
 		if r.begun {
-			header = append(header, "Last-Event-ID", fmt.Sprint(r.epoch, ":", r.last))
+			header = append(header, "Last-Event-ID", r.position())
 		}
 		return r.upgrade(path(""), header...)
 	}
@@ -114,6 +128,7 @@ func (w *world) instance(name, token string) *ledger {
 func (w *world) populateEvents() *ledger {
 	token := w.template.cast.token
 	l := w.instance(instanceName, token)
+	l.dense, l.past = true, pastSaid
 	names := []string{"messages.upsert", "send.message", "contacts.update"}
 	for i := range 2 {
 		who := slices.Clone(w.template.cast.admin)

@@ -14,6 +14,7 @@ func (w *world) populateFeed() {
 	c := &w.template.cast
 	l := w.ledger("feed")
 	l.kept = feedKept
+	l.dense, l.past = true, pastSaid
 	const path = "/websocket?format=json&epoch=1"
 	exact := func(r *receiver) (*socket, error) {
 		if r.begun {

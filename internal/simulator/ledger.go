@@ -34,6 +34,8 @@ type ledger struct {
 	// after which that is possible.
 	truth func() (all []heard, from uint64, ok bool)
 	kept  uint64 // static: how many of the newest can be asked for; 0 is all
+	dense bool   // static: every number is heard
+	past  uint64 // static: how much was said before the run, at least
 
 	mu        sync.Mutex
 	said      map[string]*said // guarded by mu
@@ -138,6 +140,12 @@ func (c *hearing) check(l *ledger, who string, all []heard, index map[uint64]int
 	for n, h := range c.heard {
 		i, kept := index[h.seq]
 		switch {
+		case l.dense && n > 0 && h.seq != c.heard[n-1].seq+1:
+			l.w.fail(inOrder, "%s: on its connection %d %s heard %d after %d", l.name, c.number, who, h.seq, c.heard[n-1].seq)
+			return
+		case l.dense && n == 0 && c.exact && h.seq != c.after+1:
+			l.w.fail(wholePast, "%s: %s asked for what follows %d, and its connection %d began with %d", l.name, who, c.after, c.number, h.seq)
+			return
 		case !kept && h.seq <= from: // it was let go
 			continue
 		case !kept:

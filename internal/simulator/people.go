@@ -34,10 +34,15 @@ func (p *party) code(token, query string) (*socket, error) {
 	return s, err
 }
 
-// listeners makes those who hear a topic through one dialect.
-func (l *ledger) listeners(w *world, connect func(p *party, which int, after string) (*socket, error)) {
+// listeners makes those who hear a topic through one dialect, one of whom the
+// server remembers.
+func (l *ledger) listeners(w *world, recalls uint64, connect func(p *party, which int, after string) (*socket, error)) {
+	l.past = pastSaid
 	exact := func(r *receiver) (*socket, error) {
-		if !r.begun {
+		switch {
+		case r.gone:
+			return connect(r.party, knows, "")
+		case !r.begun:
 			return connect(r.party, knows, "0")
 		}
 		return connect(r.party, knows, r.position())
@@ -48,9 +53,9 @@ func (l *ledger) listeners(w *world, connect func(p *party, which int, after str
 		r.steady, r.strays = kind == "steady", kind == "straying"
 	}
 	r := w.receiver(l, l.name+"-leaving")
-	r.decode = decode
+	r.decode, r.recalls = decode, recalls
 	r.connect = func(r *receiver) (*socket, error) { return connect(r.party, leaves, "last") }
-	l.truth = l.truthBy(func(r *receiver) (*socket, error) { return connect(r.party, compares, "0") })
+	l.truth = l.truthBy(func(r *receiver) (*socket, error) { return connect(r.party, compares, r.position()) })
 }
 
 // populatePeople has two friends talk by direct and by relay, and both listen
@@ -61,12 +66,12 @@ func (w *world) populatePeople() {
 	for i := range c.people {
 		who := &c.people[i]
 		direct[i] = w.ledger("direct-" + who.name)
-		direct[i].listeners(w, func(p *party, which int, after string) (*socket, error) {
+		direct[i].listeners(w, who.head, func(p *party, which int, after string) (*socket, error) {
 			return p.code(who.logins[which].token, "&devices=1&epoch=1&after="+after)
 		})
 		relay[i] = w.ledger("relay-" + who.name)
-		relay[i].listeners(w, func(p *party, which int, after string) (*socket, error) {
-			return p.upgrade("/?id=" + url.QueryEscape(who.logins[which].socket) + "&devices=1&epoch=1&after=" + after)
+		relay[i].listeners(w, who.head, func(p *party, which int, after string) (*socket, error) {
+			return p.upgrade("/?id=" + url.QueryEscape(who.logins[which].socket) + "&devices=1&notices=1&epoch=1&after=" + after)
 		})
 	}
 	for i := range c.people {

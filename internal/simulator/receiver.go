@@ -3,6 +3,7 @@ package simulator
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -17,16 +18,18 @@ type receiver struct {
 	ledger  *ledger
 	connect func(r *receiver) (*socket, error)
 	decode  func(r *receiver, b []byte) (h heard, ok bool)
-	exact   bool // goes on where it knows it is; else where the server remembers
-	steady  bool // reads at once, and nothing is done to its wires
-	strays  bool // asks for what it has heard already, too
+	exact   bool   // goes on where it knows it is; else where the server remembers
+	steady  bool   // reads at once, and nothing is done to its wires
+	strays  bool   // asks for what it has heard already, too
+	recalls uint64 // where the server remembered it before the run; 0: it did not
 
 	// owned by run
 	begun  bool
 	last   uint64
 	lastID string
 	epoch  string
-	gone   bool // it was told that its position is not kept any more
+	gone   bool   // it was told that its position is not kept any more
+	told   []gone // owned by run until the run is over
 
 	since atomic.Int64 // what began after that it is to hear; 0: nothing yet
 
@@ -45,6 +48,9 @@ type hearing struct {
 	lost   uint64 // so many were not kept any more, it was told
 	heard  []heard
 }
+
+// gone is a position that was refused because what follows is not kept.
+type gone struct{ after, head uint64 }
 
 func (w *world) receiver(l *ledger, name string) *receiver {
 	r := &receiver{party: w.party(name), ledger: l, texts: map[string]bool{}}
@@ -68,6 +74,9 @@ func (r *receiver) run() {
 		if r.strays && r.begun && !r.w.isCalm() && r.chance(60) {
 			r.last = uint64(r.random.Int64N(int64(r.last) + 1))
 		}
+		if r.exact && !r.begun && !r.gone && r.ledger.past > 0 && r.chance(70) { // it was there long ago
+			r.begun, r.last = true, r.random.Uint64N(r.ledger.past)
+		}
 		h := &hearing{exact: r.exact && r.begun, after: r.last}
 		s, err := r.connect(r)
 		if err == nil {
@@ -88,7 +97,7 @@ func (r *receiver) run() {
 func (r *receiver) open(h *hearing) {
 	h.opened, h.at = r.w.order.Add(1), time.Now()
 	r.gone = false
-	if !r.begun {
+	if !r.begun || r.since.Load() == 0 {
 		r.since.Store(h.opened)
 	}
 	r.mu.Lock()
@@ -103,14 +112,9 @@ func (r *receiver) judge(err error) {
 	var bye *closed
 	switch {
 	case errors.As(err, &no) && no.status == http.StatusGone:
-		var why struct {
-			Reason string
-			Head   uint64
-		}
-		_ = json.Unmarshal([]byte(no.body), &why)
-		if r.ledger.kept > 0 && why.Reason == "expired" {
-			if r.exact && why.Head <= r.last+r.ledger.kept {
-				r.w.fail(wholePast, "%s: %s may not go on after %d, and %d of %d are kept", r.ledger.name, r.name, r.last, r.ledger.kept, why.Head)
+		if no.gone("expired") {
+			if r.exact {
+				r.told = append(r.told, gone{r.last, no.head()})
 			}
 			r.begun, r.last, r.gone = false, 0, true // it begins anew
 			r.since.Store(0)
@@ -121,6 +125,7 @@ func (r *receiver) judge(err error) {
 		r.w.fail(other, "%s: %s was refused: %v", r.ledger.name, r.name, err)
 	case !errors.As(err, &bye), bye.code == 1001 && strings.HasPrefix(bye.reason, "retry-after-ms="):
 	case bye.code == 4008 && !r.steady: // too slow, and told so
+	case bye.code == 4010 && bye.reason == "expired" && !r.steady: // what it was about to be sent has gone
 	case bye.code == 1011 && r.w.troubled(): // the log could not be read
 	default:
 		r.w.fail(other, "%s: %s was closed with %d %q", r.ledger.name, r.name, bye.code, bye.reason)
@@ -163,11 +168,20 @@ func (r *receiver) skipped(h *hearing, b []byte) {
 	var f struct {
 		Kind  string
 		Count uint64
+		Type  any
+		Text  string                         // relay's
+		Data  struct{ Kind, Message string } // direct's
 	}
-	if json.Unmarshal(b, &f) == nil && f.Kind == "skipped" && !r.exact && r.ledger.kept > 0 {
-		r.mu.Lock()
-		h.lost += f.Count
-		r.mu.Unlock()
+	if r.exact || json.Unmarshal(b, &f) != nil || f.Kind != "skipped" && f.Type != "notice" && f.Data.Kind != "expired" {
+		return
+	}
+	if n, ok := strings.CutPrefix(f.Text+f.Data.Message, "the oldest of what you missed is not kept any more: "); ok {
+		_, _ = fmt.Sscan(n, &f.Count)
+	}
+	r.mu.Lock()
+	h.lost += f.Count
+	r.mu.Unlock()
+	if r.ledger.kept > 0 {
 		r.since.Store(h.opened)
 	}
 }
@@ -198,8 +212,16 @@ func (p *party) disturb(s *socket) (stop func()) {
 func (r *receiver) audit(all []heard, index map[uint64]int, from uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for _, t := range r.told {
+		if t.after >= from && (r.ledger.kept == 0 || t.head <= t.after+r.ledger.kept) {
+			r.w.fail(wholePast, "%s: %s may not go on after %d of %d, and what follows %d is kept", r.ledger.name, r.name, t.after, t.head, from)
+		}
+	}
 	furthest := -1
-	for _, c := range r.hearings {
+	for n, c := range r.hearings {
+		if n == 0 && r.recalls > 0 && len(c.heard) > 0 && c.heard[0].seq > r.recalls+1+c.lost {
+			r.w.fail(wholePast, "%s: the server remembered %s at %d, and sent it %d without saying that something has gone", r.ledger.name, r.name, r.recalls, c.heard[0].seq)
+		}
 		if !r.exact && len(c.heard) > 0 && furthest >= 0 {
 			if i, kept := index[c.heard[0].seq]; kept && all[i].seq > all[furthest].seq+c.lost && i > furthest+1+int(c.lost) {
 				r.w.fail(inOrder, "%s: %s let the server remember where it was, had heard %d, and was sent %d next", r.ledger.name, r.name, all[furthest].seq, all[i].seq)

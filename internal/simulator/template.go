@@ -34,6 +34,7 @@ type cast struct {
 type person struct {
 	id     uint64
 	name   string
+	head   uint64 // of the inbox, where the server remembers the login that leaves it to it
 	logins []login
 }
 
@@ -121,14 +122,12 @@ func (p *party) direct(c *cast, folder string) {
 		return
 	}
 	c.admin = []string{"apikey", strings.TrimSpace(string(key))}
-	for name, token := range map[string]*string{instanceName: &c.token, "vain": &c.vain, botInstance: &c.bot, lifecycleInstance: &c.watch} {
+	instance := func(name string) string {
 		var made struct{ Auth struct{ Token string } }
 		p.insist("POST", "/instance/create", c.admin, map[string]string{"instanceName": name}, &made)
-		*token = made.Auth.Token
+		return made.Auth.Token
 	}
-	var hook struct{ Secret string }
-	p.insist("PUT", "/webhook/set/"+instanceName, c.admin, map[string]any{"url": "http://" + hookAddress + "/", "enabled": true}, &hook)
-	c.secret = hook.Secret
+	c.token, c.vain, c.bot = instance(instanceName), instance("vain"), instance(botInstance)
 	type object = map[string]any
 	p.insist("PUT", "/v1/processes/echo", c.admin, object{
 		"process": "echo", "inputs": object{"text": "string"}, "outputs": object{"text": "string"},
@@ -149,6 +148,28 @@ func (p *party) direct(c *cast, folder string) {
 	p.insist("POST", "/api/friends/request", bearer(a.logins[0].token), map[string]uint64{"friend_id": b.id}, nil)
 	p.insist("POST", "/api/friends/accept", bearer(b.logins[0].token), map[string]uint64{"friend_id": a.id}, nil)
 	p.begin(c)
+	p.past(c)
+	var hook struct{ Secret string }
+	p.insist("PUT", "/webhook/set/"+instanceName, c.admin, map[string]any{"url": "http://" + hookAddress + "/", "enabled": true}, &hook)
+	c.secret = hook.Secret
+	c.watch = instance(lifecycleInstance) // nobody is there any more
+}
+
+// pastSaid is how much was said in each topic before a run. It goes little by
+// little while that lasts.
+const pastSaid = 24
+
+// past says it.
+func (p *party) past(c *cast) {
+	for n := range pastSaid {
+		text := fmt.Sprint("long ago ", n)
+		p.insist("POST", "/v1/publish", c.admin, map[string]string{"topic": "feed", "text": text}, nil)
+		p.insist("POST", "/v1/instances/"+instanceName+"/events", c.admin, map[string]any{"event": "messages.upsert", "data": map[string]string{"text": text}}, nil)
+		for i := range c.people {
+			p.insist("POST", fmt.Sprint("/x/room/sendMessage/user/", c.people[1-i].id), bearer(c.people[i].logins[speaks].token), map[string]string{"text": text}, nil)
+		}
+		time.Sleep(400 * time.Millisecond)
+	}
 }
 
 // begin lets the server remember a place of each login that leaves it to it.
@@ -169,10 +190,13 @@ func (p *party) begin(c *cast) {
 			all = append(all, s)
 		}
 	}
-	for _, s := range all {
+	for i, s := range all {
 		_ = s.client.SetReadDeadline(time.Now().Add(5 * time.Second)) // some pings
-		for err := error(nil); err == nil; {
-			_, err = s.nextSoon()
+		for b, err := s.nextSoon(); err == nil; b, err = s.nextSoon() {
+			if f, _, err := read(b); err == nil {
+				who := &c.people[i/(len(all)/len(c.people))]
+				who.head = max(who.head, f.Seq)
+			}
 		}
 		s.close()
 	}
