@@ -14,7 +14,7 @@ import (
 // said to have gone, when nothing is disturbed any more: the server starts,
 // finds wires that do not answer, misses who does not come back and waits until
 // they have settled, as cmd/kabar sets these times for its runs.
-const noted = 20 * time.Second
+const noted = 15 * time.Second
 
 // visits are those who come and go, and what the server says about it.
 type visits struct {

@@ -157,7 +157,7 @@ func (p *party) direct(c *cast, folder string) {
 
 // pastSaid is how much was said in each topic before a run. It goes little by
 // little while that lasts.
-const pastSaid = 24
+const pastSaid = 12
 
 // past says it.
 func (p *party) past(c *cast) {
@@ -168,7 +168,7 @@ func (p *party) past(c *cast) {
 		for i := range c.people {
 			p.insist("POST", fmt.Sprint("/x/room/sendMessage/user/", c.people[1-i].id), bearer(c.people[i].logins[speaks].token), map[string]string{"text": text}, nil)
 		}
-		time.Sleep(400 * time.Millisecond)
+		time.Sleep(800 * time.Millisecond)
 	}
 }
 
