@@ -24,6 +24,7 @@ type said struct {
 	life  int64     // of the server that acknowledged it
 	id    string    // as the acknowledgement had it
 	seq   uint64    // the same, 0 where it had none
+	gates []*gate   // that it must pass to be heard
 }
 
 // ledger is what was said in a topic, and who hears it.
@@ -52,11 +53,11 @@ func (w *world) ledger(name string) *ledger {
 func serverSaid(text string) bool { return text == "" || strings.Contains(text, " ") }
 
 // says notes that something is about to be said.
-func (l *ledger) says(text string) {
+func (l *ledger) says(text string, gates ...*gate) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.said[text] == nil {
-		l.said[text] = &said{text: text, began: l.w.order.Add(1)}
+		l.said[text] = &said{text: text, began: l.w.order.Add(1), gates: gates}
 	}
 }
 
@@ -88,7 +89,7 @@ func (l *ledger) missing() (n int) {
 			continue
 		}
 		for _, s := range l.said {
-			if s.acked != 0 && s.began > since && !r.has(s.text) {
+			if s.due(since) && !r.has(s.text) {
 				n++
 			}
 		}
@@ -116,11 +117,11 @@ func (l *ledger) audit() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, s := range l.said {
-		if s.acked == 0 {
-			continue
-		}
 		i, kept := at[s.text]
-		switch {
+		switch passage := s.passage(); {
+		case kept && passage == barred:
+			l.w.fail(other, "%s: %q is there at %d, and was said by who is blocked, or to who does not belong there", l.name, s.text, all[i].seq)
+		case s.acked == 0 || !kept && passage != passes:
 		case !kept && from > 0 && (s.seq == 0 || s.seq <= from): // it was let go
 		case !kept:
 			l.w.fail(durable, "%s: %q was acknowledged (%s at %d, life %d), and is not there any more", l.name, s.text, s.id, s.seq, s.life)

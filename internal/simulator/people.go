@@ -74,9 +74,11 @@ func (w *world) populatePeople() {
 			return p.upgrade("/?id=" + url.QueryEscape(who.logins[which].socket) + "&devices=1&notices=1&epoch=1&after=" + after)
 		})
 	}
+	peace, member := w.populateGates()
 	for i := range c.people {
 		me, friend := &c.people[i], &c.people[1-i]
 		s := w.speaker("speaker-"+me.name, direct[0], direct[1], relay[0], relay[1])
+		s.gates = []*gate{peace}
 		s.connect = func(p *party) (*socket, error) { return p.code(me.logins[speaks].token, "") }
 		s.say = func(ref, text string) any {
 			return map[string]any{"type": 0, "ref": ref, "data": map[string]any{"to": friend.id, "message": text}}
@@ -91,30 +93,27 @@ func (w *world) populatePeople() {
 			case 4:
 				return answer{ref: f.Data.Ref, at: place{id: f.Data.ID}}
 			case -1:
-				return answer{ref: f.Data.Ref, err: string(b)}
+				return answer{ref: f.Data.Ref, err: string(b), bar: f.Data.Code == "NOT_FRIENDS"}
 			}
 			return answer{}
 		}
-		s = w.speaker("carrier-"+me.name, relay[1-i])
-		s.connect = func(p *party) (*socket, error) {
-			return p.upgrade("/socket?id=" + url.QueryEscape(me.logins[speaks].socket))
-		}
-		s.say = func(ref, text string) any {
-			return map[string]any{"type": "sim", "identifier": "kirimin", "ref": ref, "text": text, "to": strconv.FormatUint(friend.id, 10)}
-		}
-		s.hear = func(b []byte) answer {
-			var f struct {
-				Type, Ref, Key, Msg string
-				OK                  bool
-			}
-			_ = json.Unmarshal(b, &f)
-			switch {
-			case f.Type != "ack":
-				return answer{}
-			case !f.OK:
-				return answer{ref: f.Ref, err: f.Msg}
-			}
-			return answer{ref: f.Ref, at: place{id: f.Key}}
-		}
+		w.carrier("carrier-"+me.name, me, map[string]any{"to": strconv.FormatUint(friend.id, 10)}, relay[1-i], peace)
 	}
+	w.carrier("herald", &c.people[0], map[string]any{"roomid": c.group.id, "roomtype": "group"}, relay[1], peace, member)
+}
+
+// hearRelay is what relay answers.
+func hearRelay(b []byte) answer {
+	var f struct {
+		Type, Ref, Key, Msg string
+		OK                  bool
+	}
+	_ = json.Unmarshal(b, &f)
+	switch {
+	case f.Type != "ack":
+		return answer{}
+	case !f.OK:
+		return answer{ref: f.Ref, err: f.Msg, bar: f.Msg == "NOT_FRIENDS" || f.Msg == "BLOCKED" || f.Msg == "BLOCKING"}
+	}
+	return answer{ref: f.Ref, at: place{id: f.Key}}
 }

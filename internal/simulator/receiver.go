@@ -244,7 +244,7 @@ func (r *receiver) check(all map[string]*said) {
 	}
 	since := r.since.Load()
 	for _, s := range all {
-		if s.acked != 0 && s.began > since && !r.texts[s.text] {
+		if s.due(since) && !r.texts[s.text] {
 			r.w.fail(inOrder, "%s: %s never heard %q (%s at %d)", r.ledger.name, r.name, s.text, s.id, s.seq)
 		}
 	}

@@ -16,7 +16,8 @@ type speaker struct {
 	connect func(p *party) (*socket, error)
 	say     func(ref, text string) any
 	hear    func(b []byte) answer
-	once    bool // the dialect has no refs that hold: what was not acknowledged is not said again
+	gates   []*gate // what it says must pass
+	once    bool    // the dialect has no refs that hold: what was not acknowledged is not said again
 
 	n       int
 	pending []string // said and not acknowledged
@@ -30,6 +31,7 @@ type answer struct {
 	line int
 	at   place
 	err  string // it was refused
+	bar  bool   // because of what stands between who says it and who would hear it
 }
 
 func (w *world) speaker(name string, ledgers ...*ledger) *speaker {
@@ -120,7 +122,7 @@ func (s *speaker) converse(so *socket) error {
 			s.n++
 			text := fmt.Sprintf("%s-%d", s.name, s.n)
 			for _, l := range s.ledgers {
-				l.says(text)
+				l.says(text, s.gates...)
 			}
 			if len(s.pending) == 0 {
 				s.last = time.Now()
@@ -150,11 +152,33 @@ func (s *speaker) tell(so *socket, text string) error {
 	}
 }
 
+// barred is a refusal for good.
+func (s *speaker) barred(text string) {
+	l := s.ledgers[0]
+	l.mu.Lock()
+	what := *l.said[text]
+	l.mu.Unlock()
+	if what.acked = s.w.order.Add(1); what.passage() == passes {
+		s.w.fail(other, "%s may not say %q, and nothing stands between", s.name, text)
+	}
+	s.settle(text)
+}
+
+// settle is that something need not be said again.
+func (s *speaker) settle(text string) {
+	s.last = time.Now()
+	s.pending = slices.DeleteFunc(s.pending, func(p string) bool { return p == text })
+}
+
 // take is an acknowledgement.
 func (s *speaker) take(a answer) {
 	text := a.ref
 	if a.line > 0 && a.line <= len(s.lines) {
 		text = s.lines[a.line-1]
+	}
+	if a.bar {
+		s.barred(text)
+		return
 	}
 	if a.err != "" {
 		if !s.w.troubled() {
@@ -169,6 +193,5 @@ func (s *speaker) take(a answer) {
 		}
 		l.ack(text, a.at.id, seq)
 	}
-	s.last = time.Now()
-	s.pending = slices.DeleteFunc(s.pending, func(p string) bool { return p == text })
+	s.settle(text)
 }

@@ -27,7 +27,8 @@ type cast struct {
 	watch  string   // that of the one that says who comes and goes
 	secret string   // of the webhook
 	people [2]person
-	guests [2]person // they know nobody
+	guests [2]person                 // they know nobody
+	group  struct{ id, link string } // both people are in it
 }
 
 // person is an account, and a friend of the other.
@@ -147,6 +148,7 @@ func (p *party) direct(c *cast, folder string) {
 	a, b := &c.people[0], &c.people[1]
 	p.insist("POST", "/api/friends/request", bearer(a.logins[0].token), map[string]uint64{"friend_id": b.id}, nil)
 	p.insist("POST", "/api/friends/accept", bearer(b.logins[0].token), map[string]uint64{"friend_id": a.id}, nil)
+	p.found(c)
 	p.begin(c)
 	p.past(c)
 	var hook struct{ Secret string }
