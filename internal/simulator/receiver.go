@@ -125,7 +125,7 @@ func (r *receiver) judge(err error) {
 		r.w.fail(other, "%s: %s was refused: %v", r.ledger.name, r.name, err)
 	case !errors.As(err, &bye), bye.code == 1001 && strings.HasPrefix(bye.reason, "retry-after-ms="):
 	case bye.code == 4008 && !r.steady: // too slow, and told so
-	case bye.code == 4010 && bye.reason == "expired" && !r.steady: // what it was about to be sent has gone
+	case bye.code == 4010 && bye.reason == "expired": // what it was about to be sent has gone
 	case bye.code == 1011 && r.w.troubled(): // the log could not be read
 	default:
 		r.w.fail(other, "%s: %s was closed with %d %q", r.ledger.name, r.name, bye.code, bye.reason)

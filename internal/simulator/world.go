@@ -188,7 +188,7 @@ func folder(tb testing.TB) string {
 
 // The bounds of a run, by its own clock.
 const (
-	roughTime = 12 * time.Second
+	roughTime = 10 * time.Second
 	calmTime  = 10 * time.Minute // nothing that is owed takes longer
 	longAgo   = 100 * time.Hour  // what is kept goes at this age, as cmd/kabar sets it for its runs: some in each life
 )
