@@ -22,6 +22,7 @@ type visits struct {
 
 	mu     sync.Mutex
 	here   map[string]bool // guarded by mu: who is, as it was heard
+	tries  map[string]int  // guarded by mu: how often somebody wanted a session; by its subject
 	going  int             // guarded by mu: visitors who have not gone for good
 	calmed time.Time       // guarded by mu
 	byes   map[string]bool // guarded by mu: the reasons that sessions were closed with; true: it must be said
@@ -45,7 +46,7 @@ func change(text string) (subject string, number uint64, event, reason string) {
 // populateLifecycle has people come and go, some of them for good while the
 // server falls over.
 func (w *world) populateLifecycle() {
-	v := &visits{w: w, here: map[string]bool{}, byes: map[string]bool{}}
+	v := &visits{w: w, here: map[string]bool{}, byes: map[string]bool{}, tries: map[string]int{}}
 	l := w.ledger("instance-" + lifecycleInstance)
 	path := "/ws/events?event=*&epoch=1&token=" + url.QueryEscape(w.template.cast.watch) + "&after="
 	r := w.receiver(l, l.name+"-rough")
@@ -97,6 +98,9 @@ func (v *visits) visitor(who *person, device int, stays time.Duration) {
 			if stays < roughTime && time.Now().After(until) {
 				return
 			}
+			v.mu.Lock()
+			v.tries[fmt.Sprintf("user/%d/sessions", who.id)]++
+			v.mu.Unlock()
 			s, err := p.code(who.logins[device].token, "")
 			if err != nil {
 				continue
@@ -208,6 +212,11 @@ func (v *visits) audit(l *ledger) {
 	for i := range v.w.template.cast.guests {
 		if subject := fmt.Sprint("user/", v.w.template.cast.guests[i].id); up[subject] {
 			v.w.fail(other, "%s has gone, and nobody says so", subject)
+		}
+	}
+	for subject, n := range v.tries {
+		if closed := numbers[subject]; closed > uint64(n) {
+			v.w.fail(other, "%s: %d sessions at the most, and %d were closed", subject, n, closed)
 		}
 	}
 	for bye, sure := range v.byes {
