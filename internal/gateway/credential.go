@@ -2,8 +2,9 @@ package gateway
 
 import (
 	"net/http"
-	"net/textproto"
 	"strings"
+
+	"github.com/kabar-io/kabar/internal/ws"
 )
 
 // Cookie is the one session cookie of all gateways.
@@ -26,7 +27,9 @@ func Token(h http.Header) string {
 }
 
 // UpgradeToken is Token of an upgrade.
-func UpgradeToken(h textproto.MIMEHeader) string { return Token(http.Header(h)) }
+func UpgradeToken(h ws.Header) string {
+	return Token(http.Header{"Authorization": h.Values("Authorization"), "Cookie": h.Values("Cookie")})
+}
 
 // Secure says whether whoever made the request reaches us by TLS, ours or that of
 // the proxy in front of us: whoever makes that header up harms nobody but themselves.

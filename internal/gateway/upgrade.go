@@ -40,7 +40,7 @@ func upgrade(server *ws.Server, w http.ResponseWriter, r *http.Request, accept w
 	}
 	req := &ws.Request{
 		Method: r.Method, Proto: r.Proto, Host: r.Host, Path: r.URL.Path, RawQuery: r.URL.RawQuery,
-		TLS: r.TLS != nil, Header: textproto.MIMEHeader(r.Header), ContentLength: r.ContentLength,
+		TLS: r.TLS != nil, Header: ws.HeaderOf(r.Header), ContentLength: r.ContentLength,
 	}
 	nc, buf, err := h.Hijack()
 	if err != nil {

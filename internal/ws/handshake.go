@@ -11,15 +11,15 @@ import (
 )
 
 // Request is an HTTP request that asks for a WebSocket, as far as anybody here
-// needs it. Header is in canonical form, without Host and Transfer-Encoding if
-// the HTTP side takes those out; an http.Header converts to it. The strings may
+// needs it. Header is without Host and Transfer-Encoding if the HTTP side takes
+// those out, which may hand on its own (HeaderOf). The strings may
 // all be parts of one, the whole head: whoever keeps one for long clones it, but
 // for those of Query.
 type Request struct {
 	Method, Proto, Host, Path, RawQuery string
 
 	TLS           bool
-	Header        textproto.MIMEHeader
+	Header        Header
 	ContentLength int64 // as in net/http: -1 is unknown. An upgrade has no body
 
 	query url.Values
@@ -34,7 +34,7 @@ func (r *Request) Blocking() {
 	}
 }
 
-// Get is the first value of a header.
+// Get is the first value of a header, named in any case.
 func (r *Request) Get(name string) string { return r.Header.Get(name) }
 
 // Query is the parsed query string; what cannot be parsed in it is left out.
@@ -73,18 +73,18 @@ func (r *Request) Check() *Refusal {
 		return f
 	case r.Host == "":
 		return refuse(400, "the Host header is missing")
-	case !hasToken(r.Header["Upgrade"], "websocket"):
+	case !r.Header.hasToken("Upgrade", "websocket"):
 		return upgradeRequired("this is a WebSocket endpoint: the request must ask for Upgrade: websocket")
-	case !hasToken(r.Header["Connection"], "upgrade"):
+	case !r.Header.hasToken("Connection", "upgrade"):
 		return upgradeRequired("this is a WebSocket endpoint: the Connection header must name Upgrade")
 	}
-	if v := r.Header["Sec-Websocket-Version"]; len(v) != 1 || strings.TrimSpace(v[0]) != "13" {
+	if v, once := r.Header.only("Sec-Websocket-Version"); !once || strings.TrimSpace(v) != "13" {
 		return upgradeRequired("Sec-WebSocket-Version must be 13")
 	}
-	if k := r.Header["Sec-Websocket-Key"]; len(k) != 1 || !validKey(strings.TrimSpace(k[0])) {
+	if k, once := r.Header.only("Sec-Websocket-Key"); !once || !validKey(strings.TrimSpace(k)) {
 		return refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64")
 	}
-	if r.ContentLength != 0 || len(r.Header["Transfer-Encoding"]) != 0 || hasLength(r.Header["Content-Length"]) {
+	if r.ContentLength != 0 || len(r.Header.Values("Transfer-Encoding")) != 0 || hasLength(r.Header.Values("Content-Length")) {
 		return refuse(400, "an opening handshake has no body")
 	}
 	return nil
@@ -121,19 +121,6 @@ func asksWebSocket(v string) bool {
 	return false
 }
 
-// hasToken looks for a token, in ASCII, in repeated headers, each a comma list.
-func hasToken(values []string, token string) bool {
-	for _, v := range values {
-		for part := range strings.SplitSeq(v, ",") {
-			part = strings.Trim(part, " \t")
-			if len(part) == len(token) && strings.EqualFold(part, token) { // a letter beyond ASCII that folds to one in it is longer
-				return true
-			}
-		}
-	}
-	return false
-}
-
 func hasLength(values []string) bool {
 	for _, v := range values {
 		if strings.Trim(v, " \t0") != "" {
@@ -154,15 +141,18 @@ func validKey(k string) bool {
 
 const (
 	switching = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+	// maxSwitching is how long the whole 101 is.
+	maxSwitching = len(switching) + 28 + len("\r\n\r\n")
+
 	acceptKey = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11" // RFC 6455, section 1.3
 )
 
 // appendSwitching appends the 101 for a request that passed Check.
 func appendSwitching(dst []byte, r *Request) []byte {
 	var both [24 + len(acceptKey)]byte // on the stack
-	key := append(both[:0], strings.TrimSpace(r.Header["Sec-Websocket-Key"][0])...)
+	key := append(both[:0], strings.TrimSpace(r.Get("Sec-Websocket-Key"))...)
 	sum := sha1.Sum(append(key, acceptKey...)) //nolint:gosec // the RFC says SHA-1; it guards nothing
-	dst = slices.Grow(dst, len(switching)+base64.StdEncoding.EncodedLen(len(sum))+len("\r\n\r\n"))
+	dst = slices.Grow(dst, maxSwitching)
 	dst = append(dst, switching...)
 	dst = base64.StdEncoding.AppendEncode(dst, sum[:])
 	return append(dst, "\r\n\r\n"...)

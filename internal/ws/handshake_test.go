@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/textproto"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -14,9 +15,9 @@ import (
 func goodRequest() *Request {
 	return &Request{
 		Method: "GET", Proto: "HTTP/1.1", Host: "kabar.example", Path: "/",
-		Header: textproto.MIMEHeader{
-			"Upgrade": {"websocket"}, "Connection": {"Upgrade"}, "Sec-Websocket-Version": {"13"},
-			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="},
+		Header: Header{
+			{"Upgrade", "websocket"}, {"Connection", "Upgrade"}, {"Sec-Websocket-Version", "13"},
+			{"Sec-Websocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="},
 		},
 	}
 }
@@ -24,9 +25,9 @@ func goodRequest() *Request {
 func TestCheck(t *testing.T) {
 	set := func(name string, values ...string) func(*Request) {
 		return func(r *Request) {
-			r.Header[name] = values
-			if values == nil {
-				delete(r.Header, name)
+			r.Header = slices.DeleteFunc(r.Header, func(f Field) bool { return f.Name == name })
+			for _, v := range values {
+				r.Header = append(r.Header, Field{name, v})
 			}
 		}
 	}
@@ -197,7 +198,7 @@ func FuzzHandshake(f *testing.F) {
 		refusal := r.Check()
 		var answer []byte
 		if refusal == nil {
-			if r.Method != http.MethodGet || len(r.Header["Sec-Websocket-Key"]) != 1 {
+			if r.Method != http.MethodGet || len(r.Header.Values("Sec-Websocket-Key")) != 1 {
 				t.Fatal("accepted")
 			}
 			answer = appendSwitching(nil, r)

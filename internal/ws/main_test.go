@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/textproto"
 	"strings"
 	"sync"
 	"testing"
@@ -194,7 +193,7 @@ func serveOne(s *Server, nc net.Conn, accept Acceptor) {
 func requestOf(hr *http.Request) *Request {
 	return &Request{
 		Method: hr.Method, Proto: hr.Proto, Host: hr.Host, Path: hr.URL.Path, RawQuery: hr.URL.RawQuery,
-		Header: textproto.MIMEHeader(hr.Header), ContentLength: hr.ContentLength,
+		Header: HeaderOf(hr.Header), ContentLength: hr.ContentLength,
 	}
 }
 

@@ -2,7 +2,6 @@ package ws
 
 import (
 	"bytes"
-	"net/textproto"
 	"net/url"
 	"strings"
 )
@@ -51,15 +50,11 @@ func parseHead(b []byte) (r *Request, n int, upgrade bool, refusal *Refusal) {
 	}
 	canonicalize(b, fields)
 	head := string(b[:n])
-	made := &struct {
-		Request
-		values [16]string // of the fields; mostly there are no more
-	}{}
-	r = &made.Request
+	r = new(Request)
 	if !r.setLine(head[:first]) {
 		return nil, n, false, refuse(400, "malformed request line")
 	}
-	if refusal = r.setFields(head, fields, made.values[:]); refusal != nil {
+	if refusal = r.setFields(head, fields); refusal != nil {
 		return nil, n, false, refusal
 	}
 	return r, n, true, nil
@@ -197,12 +192,11 @@ func isVersion(s string) bool {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// setFields gives r its fields, which are in canonical form in head; room is
-// for their values.
-func (r *Request) setFields(head string, fields []field, room []string) *Refusal {
-	r.Header = make(textproto.MIMEHeader, len(fields))
+// setFields gives r its fields, which are in canonical form in head.
+func (r *Request) setFields(head string, fields []field) *Refusal {
+	r.Header = make(Header, 0, len(fields))
 	hosts, lengths := 0, 0
-	for i, f := range fields {
+	for _, f := range fields {
 		name, value := head[f.name:f.colon], head[f.value:f.end]
 		switch name {
 		case "Host":
@@ -222,12 +216,7 @@ func (r *Request) setFields(head string, fields []field, room []string) *Refusal
 		case "Expect":
 			return refuse(417, "an opening handshake has no body to wait for")
 		}
-		if values := r.Header[name]; values != nil || i >= len(room) {
-			r.Header[name] = append(values, value)
-			continue
-		}
-		room[i] = value
-		r.Header[name] = room[i : i+1 : i+1]
+		r.Header = append(r.Header, Field{name, value})
 	}
 	if hosts == 0 {
 		return refuse(400, "the Host header is missing")

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/textproto"
 	"reflect"
 	"slices"
 	"strconv"
@@ -195,19 +194,26 @@ func judge(t *testing.T, l *theirServer, b []byte) (ours, theirs string) {
 // same compares a request with net/http's.
 func same(t *testing.T, r *Request, hr *http.Request, b []byte) {
 	t.Helper()
-	want := &Request{
-		Method: hr.Method, Proto: hr.Proto, Host: hr.Host, Path: hr.URL.Path, RawQuery: hr.URL.RawQuery,
-		Header: textproto.MIMEHeader(maps.Clone(hr.Header)), ContentLength: hr.ContentLength,
-	}
+	want := requestOf(hr)
+	theirs := maps.Clone(hr.Header)
 	// net/http reads an old Pragma: no-cache as this, if there is no such field.
-	if v := want.Header["Pragma"]; len(v) > 0 && v[0] == "no-cache" && r.Header["Cache-Control"] == nil &&
-		slices.Equal(want.Header["Cache-Control"], []string{"no-cache"}) {
-		delete(want.Header, "Cache-Control")
+	if v := theirs["Pragma"]; len(v) > 0 && v[0] == "no-cache" && r.Header.Values("Cache-Control") == nil &&
+		slices.Equal(theirs["Cache-Control"], []string{"no-cache"}) {
+		delete(theirs, "Cache-Control")
 	}
-	if !reflect.DeepEqual(r, want) {
-		t.Errorf("%q is\n%+v, for net/http\n%+v", b, r, want)
+	ours := http.Header{}
+	for _, f := range r.Header {
+		ours[f.Name] = append(ours[f.Name], f.Value)
 	}
-	if !IsUpgrade(r.Header["Upgrade"]) {
+	if !reflect.DeepEqual(ours, theirs) {
+		t.Errorf("%q has\n%+v, for net/http\n%+v", b, ours, theirs)
+	}
+	bare := *r
+	bare.Header, want.Header = nil, nil
+	if !reflect.DeepEqual(&bare, want) {
+		t.Errorf("%q is\n%+v, for net/http\n%+v", b, &bare, want)
+	}
+	if !IsUpgrade(r.Header.Values("Upgrade")) {
 		t.Errorf("%q is none for IsUpgrade", b)
 	}
 }

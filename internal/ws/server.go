@@ -152,7 +152,7 @@ func (c *Conn) answerTo(r *Request, accept Acceptor) {
 	switch {
 	case refusal == nil:
 		c.srv.count.accepted.Add(1)
-		c.open(appendSwitching(nil, r), h, lim)
+		c.open(appendSwitching(r.turn.room(), r), h, lim)
 		c.stage = live
 		return
 	case valid && refusal.AsClose:

@@ -1,6 +1,7 @@
 package ws
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -39,6 +40,16 @@ func (t *Turn) release() {
 		t.out = nil
 	}
 	turns.Put(t)
+}
+
+// room is for putting an answer together that is sent or copied at once; nil
+// where nobody reads.
+func (t *Turn) room() []byte {
+	if t == nil {
+		return nil
+	}
+	t.out = slices.Grow(t.out, maxSwitching)
+	return t.out[len(t.out):]
 }
 
 // Reply answers with a message. Replies are collected, and leave in one write at

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"math/rand/v2"
-	"net/textproto"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -120,7 +119,7 @@ func (s *socket) begin() {
 
 // who is the account that an upgrade comes from, with its login. A page of an
 // anonymous endpoint may have an old cookie: that is nobody.
-func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader, anonymous bool) (account.User, account.Login, error) {
+func (g *Gateway) who(ctx context.Context, h ws.Header, anonymous bool) (account.User, account.Login, error) {
 	token := gateway.UpgradeToken(h)
 	switch {
 	case token == "" && anonymous:

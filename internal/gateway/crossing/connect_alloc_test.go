@@ -4,7 +4,6 @@ package crossing_test
 
 import (
 	"net/http"
-	"net/textproto"
 	"testing"
 
 	"github.com/kabar-io/kabar/internal/gateway/feed"
@@ -18,7 +17,7 @@ const guestAllocs = 2
 func TestAllocationsOfAGuest(t *testing.T) {
 	knocking(t, func(d *door) {
 		accept := d.routes.Sockets[feed.Path]
-		r := &ws.Request{Method: http.MethodGet, Proto: "HTTP/1.1", Host: "localhost", Path: feed.Path, Header: textproto.MIMEHeader{}}
+		r := &ws.Request{Method: http.MethodGet, Proto: "HTTP/1.1", Host: "localhost", Path: feed.Path}
 		// Somebody stays, so that the topic is there.
 		stays, _, refusal := accept(r, d.c)
 		if refusal != nil {

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/textproto"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -116,13 +116,10 @@ func (d *door) knock(tb testing.TB, path, query string, header ...string) {
 	}
 	r := &ws.Request{
 		Method: http.MethodGet, Proto: "HTTP/1.1", Host: d.r.Host, Path: path, RawQuery: query,
-		Header: textproto.MIMEHeader{},
-	}
-	for name, values := range d.r.Header {
-		r.Header[name] = values
+		Header: slices.Clone(d.r.Header),
 	}
 	for i := 0; i < len(header); i += 2 {
-		r.Header[header[i]] = []string{header[i+1]}
+		r.Header = append(r.Header, ws.Field{Name: header[i], Value: header[i+1]})
 	}
 	h, _, refusal := accept(r, d.c)
 	if refusal != nil {

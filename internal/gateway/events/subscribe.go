@@ -200,7 +200,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, gateway.ErrOrigin
 	}
 	s := &socket{g: g}
-	sub, err := g.subscribe(ctx, &s.Session, r.Query(), gateway.Bearer(http.Header(r.Header)), "", false)
+	sub, err := g.subscribe(ctx, &s.Session, r.Query(), gateway.Bearer(http.Header{"Authorization": r.Header.Values("Authorization")}), "", false)
 	if err != nil {
 		return nil, err
 	}

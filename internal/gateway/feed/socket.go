@@ -2,7 +2,7 @@ package feed
 
 import (
 	"context"
-	"net/textproto"
+	"net/http"
 	"strings"
 	"time"
 
@@ -93,17 +93,17 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 
 // who is the account that an upgrade comes from, with its login; a zero user
 // for nobody in particular.
-func (g *Gateway) who(ctx context.Context, h textproto.MIMEHeader) (account.User, account.Login, error) {
+func (g *Gateway) who(ctx context.Context, h ws.Header) (account.User, account.Login, error) {
 	given := h.Get("Authorization")
 	if scheme, _, two := strings.Cut(strings.TrimSpace(given), " "); two && !strings.EqualFold(scheme, "Bearer") {
 		given = "" // not meant for us
 	}
 	if given == "" {
-		cookies := h["Cookie"]
+		cookies := h.Values("Cookie")
 		if cookies == nil {
 			return account.User{}, account.Login{}, nil
 		}
-		h = textproto.MIMEHeader{"Cookie": cookies}
+		h = ws.HeaderOf(http.Header{"Cookie": cookies})
 	}
 	token := gateway.UpgradeToken(h)
 	if token == "" {

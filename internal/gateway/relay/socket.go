@@ -87,7 +87,7 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 // sameLogin refuses a socket id that comes with the cookie of another login: a
 // page that was given somebody's id must not act as them.
 func (g *Gateway) sameLogin(ctx context.Context, r *ws.Request, l account.Login) error {
-	for _, cookie := range (&http.Request{Header: http.Header(r.Header)}).CookiesNamed(gateway.Cookie) {
+	for _, cookie := range (&http.Request{Header: http.Header{"Cookie": r.Header.Values("Cookie")}}).CookiesNamed(gateway.Cookie) {
 		_, sent, err := g.o.Accounts.Authenticate(ctx, cookie.Value)
 		if err != nil {
 			return err
