@@ -314,3 +314,27 @@ func TestWhatIsDamagedIsNotBackedUp(t *testing.T) {
 		t.Errorf("the check finds %v, %v", faults, err)
 	}
 }
+
+// TestWhatIsNotWhatWasWrittenIsNotBackedUp: SQLite copies bytes that were
+// overwritten in the middle of a message, and the backup does not.
+func TestWhatIsNotWhatWasWrittenIsNotBackedUp(t *testing.T) {
+	folder, out := t.TempDir(), filepath.Join(t.TempDir(), "backup")
+	_, j, end := storetest.Start(t, folder)
+	say(t, j, "one message")
+	say(t, j, "another message")
+	end()
+	file := filepath.Join(folder, "kabar.db")
+	pages, err := os.ReadFile(file)
+	if err == nil {
+		err = os.WriteFile(file, bytes.Replace(pages, []byte("another message"), []byte("another}{essage"), 1), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := backup.Write(t.Context(), folder, out, "v1"); err == nil || !strings.Contains(err.Error(), "row 2 ") || !strings.Contains(err.Error(), "kabar data check") {
+		t.Errorf("a backup gives %v", err)
+	}
+	if left, _ := os.ReadDir(filepath.Dir(out)); len(left) > 0 {
+		t.Errorf("%v is left", left)
+	}
+}

@@ -87,16 +87,18 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 
 // recover derives the index of the rows behind the mark.
 func (j *Journal) recover(ctx context.Context) error {
-	last, ok, err := j.o.Store.RowBefore(ctx, j.mark+1)
-	if err != nil {
-		return err
-	}
-	if ok {
-		r, err := decodeFrom(j.o.Store, last)
+	for before := j.mark + 1; j.lastTime.IsZero(); { // of a row that is damaged its readers hear, and the one before it was not later
+		row, ok, err := j.o.Store.RowBefore(ctx, before)
 		if err != nil {
 			return err
 		}
-		j.lastTime = r.Time
+		if !ok {
+			break
+		}
+		if r, err := decodeFrom(j.o.Store, row); err == nil {
+			j.lastTime = r.Time
+		}
+		before = row.Pos
 	}
 	for {
 		rows, err := j.o.Store.Rows(ctx, j.pos, 1000)

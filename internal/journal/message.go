@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -61,21 +62,31 @@ type record struct {
 	Message
 }
 
-// The versions of a row: one with hops has a byte for them behind its version,
-// most have none.
+// The versions of a row. The first two have no checksum, and the first of them
+// no byte for hops; they are read, and not written any more. The number of the
+// third is far from theirs: no flip of a bit or three makes one of the other.
 const (
-	recordVersion = 1
+	recordFirst   = 1
 	recordHops    = 2
+	recordVersion = 0xa8
 )
 
-// append writes m's row: version, then numbers as varints and strings behind
-// their length, Data last and to the end.
+// sumEnd is where in a row what its checksum is of begins.
+const sumEnd = 1 + crc32.Size
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli) // the processor computes it
+
+// sum is the checksum of what stands behind it in the row at pos: elsewhere the
+// same row is wrong.
+func sum(pos uint64, b []byte) uint32 {
+	return crc32.Update(uint32(pos)^uint32(pos>>32), castagnoli, b)
+}
+
+// append writes m's row: version, checksum, hops, then numbers as varints and
+// strings behind their length, Data last and to the end.
 func (r *header) append(b []byte, m *Message) []byte {
-	if m.Hops > 0 {
-		b = append(b, recordHops, m.Hops)
-	} else {
-		b = append(b, recordVersion)
-	}
+	start := len(b)
+	b = append(b, recordVersion, 0, 0, 0, 0, m.Hops)
 	b = binary.AppendVarint(b, m.Time.UnixNano())
 	b = binary.BigEndian.AppendUint32(b, r.salt)
 	b = binary.AppendUvarint(b, m.From)
@@ -90,7 +101,9 @@ func (r *header) append(b []byte, m *Message) []byte {
 		b = appendString(b, m.Entries[i].Topic)
 		b = binary.AppendUvarint(b, m.Entries[i].Seq)
 	}
-	return append(b, m.Data...)
+	b = append(b, m.Data...)
+	binary.BigEndian.PutUint32(b[start+1:], sum(r.pos, b[start+sumEnd:]))
+	return b
 }
 
 func appendString(b []byte, s string) []byte {
@@ -132,10 +145,20 @@ var errRecord = errors.New("journal: a row cannot be read")
 func decode(row Row) (*record, error) {
 	d := decoder{b: row.Data}
 	r := &record{header: header{pos: row.Pos}}
-	switch v := d.take(1); {
-	case d.bad || v[0] != recordVersion && v[0] != recordHops:
+	version := byte(0)
+	if v := d.take(1); v != nil {
+		version = v[0]
+	}
+	switch version {
+	case recordVersion:
+		if s := d.take(crc32.Size); s == nil || binary.BigEndian.Uint32(s) != sum(row.Pos, d.b) {
+			return nil, fmt.Errorf("%w: row %d does not hold what was written", errRecord, row.Pos)
+		}
+	case recordFirst, recordHops:
+	default:
 		return nil, fmt.Errorf("%w: row %d is damaged or of a newer version", errRecord, row.Pos)
-	case v[0] == recordHops:
+	}
+	if version != recordFirst {
 		if h := d.take(1); h != nil {
 			r.Hops = h[0]
 		}
@@ -167,6 +190,13 @@ func decode(row Row) (*record, error) {
 	r.Data = d.b
 	r.ID = formatID(r.pos, r.salt)
 	return r, nil
+}
+
+// Check is what is wrong with a row: nil for one that holds what was written, as
+// far as that can be told of a row from before rows had checksums.
+func (r Row) Check() error {
+	_, err := decode(r)
+	return err
 }
 
 // decodeFrom is decode of a row that a reader gave: one that is not what it was

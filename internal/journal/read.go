@@ -94,7 +94,13 @@ func (j *Journal) read(ctx context.Context, topic string, seq uint64, limit int)
 	if err != nil || len(positions) == 0 {
 		return nil, err
 	}
-	return messagesAt(ctx, j.o.Store, positions)
+	ms, err := messagesAt(ctx, j.o.Store, positions)
+	for i, m := range ms {
+		if m.Seq(topic) != seq+uint64(i) { // the index alone says so
+			return nil, fmt.Errorf("%w: %d of %s is not where its index says", errMissing, seq+uint64(i), topic)
+		}
+	}
+	return ms, err
 }
 
 // ReadBefore returns the messages of topic before seq, newest first, at most

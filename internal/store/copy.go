@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"github.com/kabar-io/kabar/internal/journal"
 )
 
 // Database is the name of the one file in a data folder that everything is in,
@@ -44,6 +46,12 @@ func Copy(ctx context.Context, folder, to string) (Facts, error) {
 		return Facts{}, err
 	}
 	facts, err := factsOf(ctx, copied)
+	if err == nil {
+		var faults []string
+		if faults, err = logFaults(ctx, copied); err == nil && len(faults) > 0 {
+			err = explain(folder, fmt.Errorf("copying %s: %w: %s", path, errDamaged, strings.Join(faults, "; ")))
+		}
+	}
 	return facts, errors.Join(err, copied.Close())
 }
 
@@ -73,13 +81,20 @@ func Restored(ctx context.Context, file string) (before Facts, epoch string, err
 	if before.Schema > newest {
 		return before, "", fmt.Errorf("it was made by a newer kabar (schema %d, this one knows %d): restore it with that version", before.Schema, newest)
 	}
+	if faults, err = logFaults(ctx, db); err != nil {
+		return before, "", err
+	}
+	if len(faults) > 0 {
+		return before, "", fmt.Errorf("the log in it is damaged: %s", strings.Join(faults, "; "))
+	}
 	epoch = newEpoch()
 	_, err = db.ExecContext(ctx, "UPDATE meta SET value = ? WHERE name = 'epoch'", epoch)
 	return before, epoch, err
 }
 
-// Check reads the whole database of a data folder, and returns what is damaged,
-// in SQLite's words. A server may be using it.
+// Check reads the whole database of a data folder, and returns what is damaged:
+// in SQLite's words, and, where SQLite sees nothing wrong, what in the log is not
+// what was written. A server may be using it.
 func Check(ctx context.Context, folder string) (facts Facts, faults []string, err error) {
 	db, err := existing(filepath.Join(folder, database))
 	if err != nil {
@@ -89,8 +104,11 @@ func Check(ctx context.Context, folder string) (facts Facts, faults []string, er
 	if faults, err = integrity(ctx, db); err != nil || len(faults) > 0 {
 		return facts, faults, err
 	}
-	facts, err = factsOf(ctx, db)
-	return facts, nil, err
+	if facts, err = factsOf(ctx, db); err != nil {
+		return facts, nil, err
+	}
+	faults, err = logFaults(ctx, db)
+	return facts, faults, err
 }
 
 // existing opens a database that has to be there.
@@ -125,6 +143,48 @@ func integrity(ctx context.Context, db *sql.DB) (faults []string, err error) {
 		}
 		if line != "ok" {
 			faults = append(faults, line)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return damaged(err)
+	}
+	return faults, nil
+}
+
+// logFaults is what of the log does not hold what was written, though SQLite sees
+// nothing wrong with it: rows, and parts of the index.
+func logFaults(ctx context.Context, db *sql.DB) ([]string, error) {
+	faults, err := faultsIn(ctx, db, "SELECT '', pos, data FROM journal", func(_ string, pos uint64, data []byte) error {
+		return journal.Row{Pos: pos, Data: data}.Check()
+	})
+	if err != nil || len(faults) > 0 {
+		return faults, err
+	}
+	return faultsIn(ctx, db, "SELECT topic, first, positions FROM journal_index", func(topic string, first uint64, steps []byte) error {
+		_, err := unpack(topic, first, steps)
+		if err != nil {
+			err = fmt.Errorf("the index of %s at %d: %w", topic, first, err)
+		}
+		return err
+	})
+}
+
+// faultsIn is what check finds wrong in what a query reads.
+func faultsIn(ctx context.Context, db *sql.DB, query string, check func(topic string, number uint64, data []byte) error) (faults []string, err error) {
+	rows, err := db.QueryContext(ctx, query)
+	if err != nil {
+		return damaged(err)
+	}
+	defer rows.Close()
+	for len(faults) < maxFaults && rows.Next() {
+		var topic string
+		var number uint64
+		var data sql.RawBytes
+		if err := rows.Scan(&topic, &number, &data); err != nil {
+			return damaged(err)
+		}
+		if err := check(topic, number, data); err != nil {
+			faults = append(faults, err.Error())
 		}
 	}
 	if err := rows.Err(); err != nil {

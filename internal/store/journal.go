@@ -1,10 +1,13 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"hash/crc32"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +86,7 @@ func (q queries) readChunks(ctx context.Context, topic, query string, args ...an
 			return err
 		}
 		var err error
-		if c.Positions, err = unpack(steps); err != nil {
+		if c.Positions, err = unpack(topic, c.First, steps); err != nil {
 			return q.Damaged(fmt.Errorf("the index of %s at %d: %w", topic, c.First, err))
 		}
 		cs = append(cs, c)
@@ -212,7 +215,7 @@ func (t *Tx) Append(rows []journal.Row) error {
 func (t *Tx) Derive(d journal.Derived) error {
 	err := t.insert(&addChunks, len(d.Chunks), func(args []any, i int) []any {
 		c := &d.Chunks[i]
-		return append(args, c.Topic, int64(c.First), pack(c.Positions))
+		return append(args, c.Topic, int64(c.First), pack(c))
 	})
 	if err != nil {
 		return err
@@ -288,23 +291,47 @@ func (q queries) Due(ctx context.Context, limit int) ([]journal.Due, error) {
 	return due, err
 }
 
-// pack writes ascending positions as the steps between them.
-func pack(positions []uint64) []byte {
-	b := make([]byte, 0, len(positions)+8)
+// sealed is how a part of the index with a checksum begins: two steps of nothing,
+// which no part has. Parts of before begin with their first step.
+var sealed = []byte{0, 0}
+
+const sealEnd = 2 + crc32.Size
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sum is the checksum of the steps of a topic's part.
+func sum(topic string, first uint64, steps []byte) uint32 {
+	c := uint32(first) ^ uint32(first>>32)
+	for i := range len(topic) { // crc32.Update takes no string
+		c = castagnoli[byte(c)^topic[i]] ^ c>>8
+	}
+	return crc32.Update(c, castagnoli, steps)
+}
+
+// pack writes ascending positions as the steps between them, behind a checksum.
+func pack(c *journal.Chunk) []byte {
+	b := make([]byte, sealEnd, sealEnd+len(c.Positions)+8)
 	last := uint64(0)
-	for _, p := range positions {
+	for _, p := range c.Positions {
 		b = binary.AppendUvarint(b, p-last)
 		last = p
 	}
+	binary.BigEndian.PutUint32(b[len(sealed):], sum(c.Topic, c.First, b[sealEnd:]))
 	return b
 }
 
-func unpack(b []byte) ([]uint64, error) {
+func unpack(topic string, first uint64, b []byte) ([]uint64, error) {
+	if bytes.HasPrefix(b, sealed) {
+		if len(b) < sealEnd || binary.BigEndian.Uint32(b[len(sealed):]) != sum(topic, first, b[sealEnd:]) {
+			return nil, errors.New("damaged: it does not hold what was written")
+		}
+		b = b[sealEnd:]
+	}
 	positions := make([]uint64, 0, len(b))
 	last := uint64(0)
 	for len(b) > 0 {
 		step, n := binary.Uvarint(b)
-		if n <= 0 {
+		if n <= 0 || step == 0 {
 			return nil, fmt.Errorf("damaged after %d positions", len(positions))
 		}
 		last += step

@@ -15,7 +15,8 @@ import (
 )
 
 // Start opens the store in folder and runs a journal on it that tells nobody,
-// until stop or the test's end; stop may be called more than once.
+// until stop or the test's end; stop may be called more than once. What a test
+// leaves in the folder has to be whole, whatever it wrote, edited and deleted.
 func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, stop func()) {
 	tb.Helper()
 	st, err := store.Open(tb.Context(), store.Options{Folder: folder})
@@ -32,6 +33,11 @@ func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, s
 		cancel()
 		if err := errors.Join(<-done, st.Close()); err != nil {
 			tb.Error(err)
+		}
+		if _, test := tb.(*testing.T); test {
+			if _, faults, err := store.Check(context.Background(), folder); err != nil || len(faults) > 0 {
+				tb.Error("what is left in the folder is damaged:", faults, err)
+			}
 		}
 	})
 	tb.Cleanup(stop)
