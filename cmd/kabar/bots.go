@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/kabar-io/kabar/internal/config"
 	"github.com/kabar-io/kabar/internal/process"
 )
 
@@ -18,9 +20,21 @@ type processFile struct {
 	def    *process.Definition
 }
 
-// readProcesses reads and checks the processes of a folder: what is wrong with
-// one is said before anything starts. There need not be such a folder.
-func readProcesses(folder string) ([]processFile, error) {
+// checkFiles says what is wrong in the files that a configuration names.
+func checkFiles(c *config.Config) error {
+	_, err := tlsConfig(c.TLS, slog.New(slog.DiscardHandler))
+	_, wrong := readProcesses(c)
+	return errors.Join(err, wrong)
+}
+
+// readProcesses reads and checks the processes of the folder: what is wrong with
+// one is said before anything starts. There need not be such a folder. One that
+// is not absolute is seen from the configuration's file.
+func readProcesses(c *config.Config) ([]processFile, error) {
+	folder := c.Bot.Folder
+	if !filepath.IsAbs(folder) && c.File != "" {
+		folder = filepath.Join(filepath.Dir(c.File), folder)
+	}
 	paths, err := filepath.Glob(filepath.Join(folder, "*.yaml"))
 	if err != nil {
 		return nil, err
@@ -52,7 +66,7 @@ func readProcesses(folder string) ([]processFile, error) {
 // publishProcesses saves and publishes what the folder holds. What is the same
 // as the newest version makes no new one.
 func (s *server) publishProcesses(ctx context.Context) error {
-	files, err := readProcesses(s.folder())
+	files, err := readProcesses(s.c)
 	if err != nil {
 		return err
 	}

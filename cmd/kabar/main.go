@@ -68,7 +68,7 @@ func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) 
 	var c cli
 	cmd, err := config.Load(&c, config.Input{Args: args, Environ: environ, Stdout: stdout, Stderr: stderr},
 		kong.Name("kabar"), kong.Description("A realtime WebSocket server: one hub, many gateways."),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(stdout, (*io.Writer)(nil)))
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.BindTo(stdout, (*io.Writer)(nil)), kong.Bind(config.Files(checkFiles)))
 	if errors.Is(err, config.ErrHelp) {
 		return 0
 	}

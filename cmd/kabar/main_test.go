@@ -32,6 +32,10 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 	if err := os.WriteFile(file, []byte("listen: 127.0.0.1:0\nfeed:\n  publsh: anyone\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	bots := t.TempDir()
+	if err := os.WriteFile(filepath.Join(bots, "bot.yaml"), []byte("process: bot\noutputs: { x: string }\nrules:\n  - reply: { nothing: 1 }\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args    string
 		environ []string
@@ -44,6 +48,8 @@ func TestWhatIsWrongIsSaid(t *testing.T) {
 		{"serve", []string{"KABAR_FEED_PUBLSH=anyone"}, 2, []string{"KABAR_FEED_PUBLISH"}},
 		{"serve --data " + t.TempDir() + " --listen " + taken.Addr().String(), nil, 1, []string{"taken", "--listen"}},
 		{"serve --listen 127.0.0.1:0 --data " + file, nil, 1, []string{"data folder"}},
+		{"config check --tls-cert a.pem", nil, 1, []string{"tls.key"}},
+		{"config check --tls-cert a.pem --tls-key b.pem --bot-folder " + bots, nil, 1, []string{"a.pem", "bot.yaml:4:", "nothing"}},
 		{"config check --retention-room 5m", nil, 2, []string{"5m", "10m"}},
 		{"backup --data " + t.TempDir() + " " + file, nil, 1, []string{file, "--force"}},
 		{"backup --data " + filepath.Dir(file) + " /nonexist/x.backup", nil, 1, []string{"in the folder /nonexist"}},

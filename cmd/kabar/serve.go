@@ -164,7 +164,7 @@ func (s *server) open(ctx context.Context) (_ *server, err error) {
 	if err = s.core([]byte(key)); err != nil {
 		return s, err
 	}
-	if _, err = readProcesses(s.folder()); err != nil { // what is wrong there is said before anybody comes
+	if _, err = readProcesses(c); err != nil { // what is wrong there is said before anybody comes
 		return s, err
 	}
 	if err = s.edges(); err != nil {

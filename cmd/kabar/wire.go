@@ -5,7 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -270,14 +269,6 @@ func (s *server) reserved(path string) bool {
 	}
 	_, pattern := s.routes.http.Handler(r)
 	return pattern != "/" // what nothing else answers
-}
-
-// folder is where processes stand as files.
-func (s *server) folder() string {
-	if f := s.c.Bot.Folder; filepath.IsAbs(f) || s.c.File == "" {
-		return f
-	}
-	return filepath.Join(filepath.Dir(s.c.File), s.c.Bot.Folder)
 }
 
 func (s *server) limits(frame config.Size) ws.Limits {

@@ -20,6 +20,11 @@ func readJSON(w http.ResponseWriter, r *http.Request, v any) error {
 	if err := gateway.ReadJSON(w, r, &raw); err != nil || raw == nil {
 		return err
 	}
+	return decodeJSON(raw, v)
+}
+
+// decodeJSON reads one value into the struct that v points to, as readJSON does.
+func decodeJSON(raw []byte, v any) error {
 	if err := gateway.DecodeJSON(raw, v); err != nil {
 		return err
 	}
@@ -52,7 +57,10 @@ func checkKeys[V any](keys map[string]V, v any) error {
 	if len(keys) == 0 || unknown == "" {
 		return nil
 	}
-	hint := "; there are " + strings.Join(known, ", ")
+	hint := "; there is only " + known[0]
+	if last := len(known) - 1; last > 0 {
+		hint = "; there are " + strings.Join(known[:last], ", ") + " and " + known[last]
+	}
 	if near := process.Nearest(unknown, known); near != "" {
 		hint = "; did you mean " + near + "?"
 	}

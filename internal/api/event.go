@@ -68,7 +68,7 @@ func (a *API) events(w http.ResponseWriter, r *http.Request) error {
 func readEvents(b []byte) ([]instance.Event, error) {
 	one := func(raw []byte) (instance.Event, error) {
 		var o occurrence
-		err := gateway.DecodeJSON(raw, &o)
+		err := decodeJSON(raw, &o)
 		return instance.Event{Name: o.Event, Data: o.Data}, err
 	}
 	if b = bytes.TrimSpace(b); len(b) == 0 || b[0] != '[' {

@@ -1,11 +1,8 @@
 package api
 
 import (
-	"bytes"
 	"encoding/json"
-	"maps"
 	"net/http"
-	"slices"
 
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/process"
@@ -133,7 +130,7 @@ func (a *API) tryProcess(w http.ResponseWriter, r *http.Request) error {
 		On      string          `json:"on"`
 		Answer  json.RawMessage `json:"answer"`
 	}
-	if err := gateway.ReadJSON(w, r, &in); err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
 	if in.Version > 1<<31-1 {
@@ -259,31 +256,15 @@ func readBinding(w http.ResponseWriter, r *http.Request) (process.EndpointSpec, 
 		Process string          `json:"process"`
 		Access  json.RawMessage `json:"access"`
 	}
-	var keys map[string]json.RawMessage
-	b, err := gateway.ReadBody(w, r, maxSource)
-	if err == nil && len(bytes.TrimSpace(b)) > 0 {
-		if err = gateway.DecodeJSON(b, &in); err == nil {
-			err = gateway.DecodeJSON(b, &keys)
-		}
-	}
-	if err != nil {
+	if err := readJSON(w, r, &in); err != nil {
 		return process.EndpointSpec{}, err
 	}
-	known := []string{"process", "access"}
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		if slices.Contains(known, key) {
-			continue
-		}
-		hint := "; there are process and access"
-		if near := process.Nearest(key, known); near != "" {
-			hint = "; did you mean " + near + "?"
-		}
-		return process.EndpointSpec{}, status.Errorf(status.Invalid, "UNKNOWN_KEY", "there is no key %.80q%s", key, hint)
+	spec := process.EndpointSpec{Process: in.Process, Keep: in.Access == nil}
+	if spec.Keep {
+		return spec, nil
 	}
-	spec := process.EndpointSpec{Process: in.Process, Keep: keys["access"] == nil}
-	if !spec.Keep {
-		spec.Access, err = readAccess(keys["access"])
-	}
+	var err error
+	spec.Access, err = readAccess(in.Access)
 	return spec, err
 }
 

@@ -15,14 +15,21 @@ type Commands struct {
 	Default DefaultCmd `cmd:"" help:"Print a configuration file with every key, explained, at its default."`
 }
 
-// CheckCmd is `config check`. What is wrong was told by Load, as to every
-// other command; so here all is well.
+// CheckCmd is `config check`. What is wrong in the configuration was told by
+// Load, as to every other command.
 type CheckCmd struct {
 	Config `embed:""`
 }
 
-// Run says OK.
-func (*CheckCmd) Run(c *Command) error {
+// Files says what is wrong in the files that a configuration names. The program
+// binds it: it knows what is in them.
+type Files func(*Config) error
+
+// Run says OK, or what is wrong in the files.
+func (cmd *CheckCmd) Run(c *Command, files Files) error {
+	if err := files(&cmd.Config); err != nil {
+		return err
+	}
 	name := c.File
 	if name == "" {
 		name = "no file; environment and flags"
