@@ -41,8 +41,8 @@ func (s *Service) FinishSetup(ctx context.Context, r Setup) (User, error) {
 	if !s.logins.Take(origin(r.Address), s.o.Now()) {
 		return User{}, ErrTooManyLogins
 	}
-	if !s.isSetup(r.Code) {
-		return User{}, ErrSetupInvalid
+	if err := s.CheckSetup(r.Code); err != nil {
+		return User{}, err
 	}
 	u, err := s.prepare(ctx, Registration{Email: r.Email, Name: r.Name, Password: r.Password})
 	if err != nil {
@@ -50,8 +50,11 @@ func (s *Service) FinishSetup(ctx context.Context, r Setup) (User, error) {
 	}
 	err = s.change(ctx, func(_ *journal.Tx, t Tx) ([]*journal.Message, error) {
 		admins, err := t.GroupMembers(background, groupKey(GroupAdmins), 0, 1)
-		if err != nil || len(admins) > 0 || !s.isSetup(r.Code) {
+		if err != nil || len(admins) > 0 {
 			return nil, either(err, ErrSetupInvalid)
+		}
+		if err := s.CheckSetup(r.Code); err != nil {
+			return nil, err
 		}
 		if err := addRegistered(t, &u); err != nil {
 			return nil, err
@@ -69,8 +72,13 @@ func (s *Service) FinishSetup(ctx context.Context, r Setup) (User, error) {
 	return u, nil
 }
 
-func (s *Service) isSetup(code string) bool {
+// CheckSetup says whether a code is the one that makes the administrator's
+// account: ErrSetupInvalid.
+func (s *Service) CheckSetup(code string) error {
 	s.setupMu.Lock()
 	defer s.setupMu.Unlock()
-	return subtle.ConstantTimeCompare(s.setup, hashOf(code)) == 1
+	if subtle.ConstantTimeCompare(s.setup, hashOf(code)) != 1 {
+		return ErrSetupInvalid
+	}
+	return nil
 }

@@ -56,6 +56,7 @@ func (c *Console) Handle(mux *http.ServeMux) {
 		}
 		return nil
 	})
+	routes.Handle("GET /v1/setup", c.canSetup)
 	routes.Handle("POST /v1/setup", c.setup)
 }
 
@@ -93,6 +94,16 @@ func (c *Console) me(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	gateway.WriteJSON(w, http.StatusOK, out)
+	return nil
+}
+
+// canSetup is GET /v1/setup?code= → 204, or why a code makes nobody an
+// administrator any more.
+func (c *Console) canSetup(w http.ResponseWriter, r *http.Request) error {
+	if err := c.o.Accounts.CheckSetup(r.URL.Query().Get("code")); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 

@@ -231,6 +231,10 @@ func TestSetup(t *testing.T) {
 	problem(s.ask(t, "POST", "/v1/setup", body(code, "short")), 400, "PASSWORD_TOO_SHORT")
 	problem(s.ask(t, "POST", "/v1/setup", "{"), 400, "NOT_JSON")
 
+	problem(s.ask(t, "GET", "/v1/setup?code=wrong", ""), 401, "SETUP_INVALID")
+	if w := s.ask(t, "GET", "/v1/setup?code="+code, ""); w.Code != http.StatusNoContent {
+		t.Errorf("a good code: %d", w.Code)
+	}
 	w := s.ask(t, "POST", "/v1/setup", body(code, "correct horse"))
 	if w.Code != http.StatusCreated || !strings.Contains(w.Body.String(), `"session":true`) {
 		t.Fatalf("%d %s", w.Code, w.Body)
@@ -243,4 +247,5 @@ func TestSetup(t *testing.T) {
 		t.Errorf("%s", me)
 	}
 	problem(s.ask(t, "POST", "/v1/setup", body(code, "correct horse")), 401, "SETUP_INVALID")
+	problem(s.ask(t, "GET", "/v1/setup?code="+code, ""), 401, "SETUP_INVALID")
 }

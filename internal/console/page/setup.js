@@ -12,11 +12,19 @@ begin();
 const code = new URLSearchParams(location.search).get("code");
 const texts = { SETUP_INVALID: "spent", ALREADY_REGISTERED: "registered" };
 
-if (!code) {
-  write($("intro"), "noCode");
+// only leaves nothing on the page but this.
+function only(key) {
+  write($("intro"), key);
   $("setup").hidden = true;
-} else if (matchMedia("(pointer: fine)").matches) {
-  $("email").focus();
+}
+
+if (!code) {
+  only("noCode");
+} else {
+  if (matchMedia("(pointer: fine)").matches) $("email").focus();
+  call("GET", `v1/setup?code=${encodeURIComponent(code)}`, undefined, { texts }).catch((e) => {
+    if (e.key === "spent") only("spent");
+  });
 }
 
 $("setup").addEventListener("submit", async (e) => {
