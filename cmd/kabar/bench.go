@@ -43,7 +43,7 @@ func (benchCmd) Help() string {
   relay   N people, friends in pairs, send each other frames of a type of their own
   bot     N connections to an endpoint; every frame is answered
 
-What it needs it makes with the administrator's key, under names that begin with bench-, and takes away at the end. Accounts cannot be deleted: they stay, suspended, for the next run. The load is real: try it on a server that nobody uses. Where somebody is connected already it wants --yes.
+What it needs it makes with the administrator's key, under names that begin with bench-, and takes away at the end. Its accounts stay, suspended, for the next run. The load is real: try it on a server that nobody uses. Where somebody is connected already it wants --yes.
 
 The exit status is 1 where messages are missing, nobody could connect or none was taken.`
 }

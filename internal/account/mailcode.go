@@ -87,6 +87,7 @@ func (s *Service) MailCode(ctx context.Context, r CodeRequest) (string, error) {
 		return "", ErrTooManyLogins
 	}
 	if s.o.Mailer == nil {
+		s.o.Log.Error("a mail could not be sent", "error", "no mail server is set (mail.server)")
 		return "", ErrMailFailed
 	}
 	code, err := newMailCode()

@@ -106,7 +106,8 @@ func (p *people) here() Here { return p.some(p.names) }
 func (p *people) some(names map[string]string) Here {
 	h := Here{Names: []string{}, Count: p.total()}
 	if h.Count <= maxNames {
-		h.Names = slices.Sorted(maps.Values(names))
+		h.Names = slices.AppendSeq(h.Names, maps.Values(names))
+		slices.Sort(h.Names)
 	}
 	return h
 }

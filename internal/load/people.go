@@ -17,8 +17,8 @@ import (
 // hashing passwords, the server does as many of at once as it likes.
 const atOnce = 8
 
-// person is an account of the load's own. Accounts cannot be deleted, so each
-// run uses those of the one before again, and leaves them suspended. All of it
+// person is an account of the load's own. Passwords are dear, so each run uses
+// the accounts of the one before again, and leaves them suspended. All of it
 // follows from the administrator's key. The names are seen by others; addresses
 // and passwords nobody else knows, and so no account that somebody made is taken
 // for one of these, nor keeps one from being made.

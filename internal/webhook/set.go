@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -36,10 +37,10 @@ func CheckURL(text string) error {
 		why = "it is missing"
 	case len(text) > maxURL:
 		why = fmt.Sprintf("it is longer than %d bytes", maxURL)
+	case !begins(text, "https://") && !begins(text, "http://"):
+		why = "it must begin with https:// or http://"
 	case !utf8.ValidString(text) || err != nil:
 		why = "it cannot be read"
-	case u.Scheme != "http" && u.Scheme != "https":
-		why = "it must begin with https:// or http://"
 	case u.Hostname() == "":
 		why = "it names no host"
 	case u.User != nil:
@@ -50,6 +51,11 @@ func CheckURL(text string) error {
 		return nil
 	}
 	return status.Errorf(ErrURLInvalid.Code, ErrURLInvalid.Reason, "url is not one that events can be posted to: %s", why)
+}
+
+// begins is strings.HasPrefix, whatever the case.
+func begins(text, with string) bool {
+	return len(text) >= len(with) && strings.EqualFold(text[:len(with)], with)
 }
 
 // events are the names of a Spec, in order; nil for all.

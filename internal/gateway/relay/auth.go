@@ -29,9 +29,6 @@ func (g *Gateway) signIn(w http.ResponseWriter, r *http.Request) error {
 		return errAuth
 	}
 	email, err := g.o.Accounts.MailCode(r.Context(), account.CodeRequest{Email: in.Email, Address: gateway.RemoteAddr(r)})
-	if errors.Is(err, account.ErrMailFailed) { // which people are told, without the reason
-		g.o.Edge.Log.Error("a code was not mailed", "gateway", "relay", "error", err)
-	}
 	err = insteadOf(err, status.Invalid, msgAddress)
 	if err = insteadOf(err, status.TooMany, msgAuthLimit); err != nil {
 		return err
