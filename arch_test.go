@@ -56,7 +56,7 @@ var mayImport = map[string][]string{
 
 	// Edges. gateway is the kit that the gateways and the API share; it is no dialect.
 	"internal/store":          with(core, "internal/status", "internal/process", "internal/webhook", "internal/lifecycle", "internal/retention", "internal/personal", "internal/store/faultdisk", "internal/store/vfs"),
-	"internal/gateway":        with(core, "internal/remote", "internal/status", "internal/ws", "internal/lifecycle"),
+	"internal/gateway":        with(core, "internal/remote", "internal/status", "internal/ws", "internal/lifecycle", "internal/likeness"),
 	"internal/gateway/direct": with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/feed":   with(core, "internal/status", "internal/ws", "internal/gateway"),
 	"internal/gateway/events": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/webhook"),

@@ -77,14 +77,16 @@ func (a *API) Handle(mux *http.ServeMux) {
 	})
 }
 
-// guarded lets into a route whom it is for. A route that is an instance's too
-// looks by itself.
+// guarded lets into a route whom it is for, with a query that it knows. A route
+// that is an instance's too looks by itself.
 func (a *API) guarded(rt route) gateway.Handler {
-	if rt.who != administrator {
-		return rt.handle
-	}
 	return func(w http.ResponseWriter, r *http.Request) error {
-		if err := a.mustAdmin(r); err != nil {
+		if rt.who == administrator {
+			if err := a.mustAdmin(r); err != nil {
+				return err
+			}
+		}
+		if err := rt.checkQuery(r); err != nil {
 			return err
 		}
 		return rt.handle(w, r)

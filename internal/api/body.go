@@ -41,6 +41,19 @@ type ignored struct{}
 // UnmarshalJSON reads nothing.
 func (*ignored) UnmarshalJSON([]byte) error { return nil }
 
+// checkQuery says which parameter of a query is none of a route's, where it has
+// been given under /v1.
+func (rt route) checkQuery(r *http.Request) error {
+	if r.URL.RawQuery == "" || !strings.HasPrefix(rt.path, "/v1/") {
+		return nil
+	}
+	known := make([]string, len(rt.query))
+	for i, p := range rt.query {
+		known[i] = p.name
+	}
+	return unknown(r.URL.Query(), known, "parameter", func(a, b string) bool { return a == b })
+}
+
 // checkKeys says which key is none of a struct's, and which one was meant.
 func checkKeys[V any](keys map[string]V, v any) error {
 	var known []string
@@ -48,21 +61,27 @@ func checkKeys[V any](keys map[string]V, v any) error {
 		name, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ",")
 		known = append(known, name)
 	}
-	unknown := ""
-	for key := range keys {
-		if !slices.ContainsFunc(known, func(name string) bool { return strings.EqualFold(name, key) }) && (unknown == "" || key < unknown) {
-			unknown = key
+	return unknown(keys, known, "key", strings.EqualFold) // as encoding/json has it
+}
+
+// unknown says which of the names is none that is known, and which was meant.
+func unknown[V any](names map[string]V, known []string, what string, same func(a, b string) bool) error {
+	first := ""
+	for name := range names {
+		if !slices.ContainsFunc(known, func(k string) bool { return same(k, name) }) && (first == "" || name < first) {
+			first = name
 		}
 	}
-	if len(keys) == 0 || unknown == "" {
+	if first == "" {
 		return nil
 	}
-	hint := "; there is only " + known[0]
-	if last := len(known) - 1; last > 0 {
+	hint := "; there is none here"
+	if near := process.Nearest(first, known); near != "" {
+		hint = "; did you mean " + near + "?"
+	} else if last := len(known) - 1; last == 0 {
+		hint = "; there is only " + known[0]
+	} else if last > 0 {
 		hint = "; there are " + strings.Join(known[:last], ", ") + " and " + known[last]
 	}
-	if near := process.Nearest(unknown, known); near != "" {
-		hint = "; did you mean " + near + "?"
-	}
-	return status.Errorf(status.Invalid, "UNKNOWN_KEY", "there is no key %.80q%s", unknown, hint)
+	return status.Errorf(status.Invalid, "UNKNOWN_"+strings.ToUpper(what), "there is no %s %.80q%s", what, first, hint)
 }

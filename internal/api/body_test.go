@@ -28,6 +28,12 @@ func TestAKeyThatIsNoneIsRefused(t *testing.T) {
 			t.Errorf("%s %s: %+v", c[1], c[2], a)
 		}
 	}
+	for query, says := range map[string]string{"/v1/users?limt=1": "did you mean limit?", "/v1/users?Limit=1": "did you mean limit?", "/v1/mail?page=1": "there is none here", "/v1/users?zzzzzzzzzz=1": "there are q, "} {
+		a := ask(t, r.mux, "GET", query, "")
+		if a.isProblem(t, http.StatusBadRequest, "UNKNOWN_PARAMETER"); !strings.Contains(a.body, says) {
+			t.Errorf("%s: %+v", query, a)
+		}
+	}
 	ask(t, r.mux, "POST", "/v1/webhooks", `[]`).isProblem(t, http.StatusBadRequest, "WRONG_TYPE")
 	ask(t, r.mux, "POST", "/v1/webhooks", `{"Url":"https://x"}`).isProblem(t, http.StatusBadRequest, "INSTANCE_REQUIRED")
 }

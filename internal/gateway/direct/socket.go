@@ -43,6 +43,9 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, gateway.ErrOrigin
 	}
 	q := r.Query()
+	if err := gateway.CheckQuery(q, "auth", "after", "devices", "receipts", "epoch", "close_reason"); err != nil {
+		return nil, err
+	}
 	code := q.Get("auth")
 	if code == "" {
 		return nil, status.Errorf(status.Invalid, "NO_CODE", "the query lacks auth=<code>; get one at /ws/auth")

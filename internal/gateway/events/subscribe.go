@@ -30,6 +30,9 @@ type subscription struct {
 // subscribe reads a query, and sets the session up. What needs no look into the
 // store comes first: a refusal costs no more than a lookup.
 func (g *Gateway) subscribe(ctx context.Context, session *hub.Session, q url.Values, bearer, lastEventID string, sse bool) (*subscription, error) {
+	if err := gateway.CheckQuery(q, "event", "token", "format", "after", "consumer", "state", "epoch", "close_reason"); err != nil {
+		return nil, err
+	}
 	f := Format{sse: sse, epoch: g.o.Edge.Epoch, tell: q.Has("after") || q.Get("epoch") == "1"}
 	var ok bool
 	if f.shape, ok = shapes[q.Get("format")]; !ok {

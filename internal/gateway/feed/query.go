@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/kabar-io/kabar/internal/account"
+	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -26,6 +27,9 @@ type query struct {
 
 // parseQuery reads the query of an upgrade. What is not in doc.go is passed over.
 func parseQuery(v url.Values) (q query, err error) {
+	if err := gateway.CheckQuery(v, "name", "format", "slow", "presence", "acks", "client", "after", "last", "epoch", "close_reason"); err != nil {
+		return q, err
+	}
 	switch f := v.Get("format"); f {
 	case "", "plain":
 	case "json":

@@ -47,6 +47,9 @@ func (g *Gateway) connect(r *ws.Request, c *ws.Conn) (*socket, error) {
 		return nil, gateway.ErrOrigin
 	}
 	q := r.Query()
+	if err := gateway.CheckQuery(q, "id", "after", "devices", "notices", "epoch", "live", "strict", "close_reason"); err != nil {
+		return nil, err
+	}
 	u, l, t, err := g.o.Accounts.TicketLogin(ctx, q.Get("id"))
 	if err == nil {
 		err = g.sameLogin(ctx, r, l)

@@ -1,0 +1,26 @@
+package gateway
+
+import (
+	"net/url"
+	"slices"
+
+	"github.com/kabar-io/kabar/internal/likeness"
+	"github.com/kabar-io/kabar/internal/status"
+)
+
+// CheckQuery refuses a query with a name that is none of those known, but one
+// letter off: a program with afer=last would believe that it resumes. All other
+// names are passed over, as the dialects have it.
+func CheckQuery(q url.Values, known ...string) error {
+	for name := range q {
+		if slices.Contains(known, name) {
+			continue
+		}
+		for _, k := range known {
+			if longer := len(name) - len(k); len(k) > 3 && longer >= -1 && longer <= 1 && likeness.Distance(name, k) <= 1 {
+				return status.Errorf(status.Invalid, "UNKNOWN_PARAMETER", "the query has %q, which means nothing; did you mean %s?", name, k)
+			}
+		}
+	}
+	return nil
+}
