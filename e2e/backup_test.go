@@ -129,3 +129,46 @@ func TestDamagedData(t *testing.T) {
 		}
 	}
 }
+
+// TestAnEventThatWasOverwritten: bytes in the middle of an event, which are no
+// damage to SQLite, are found by the check and by a backup, and a subscriber who
+// comes back over them is sent away, and gets neither them nor what follows.
+func TestAnEventThatWasOverwritten(t *testing.T) {
+	s := serve(t)
+	token := s.instance(t, "shop")
+	listener := s.subscribe(t, "*", token, "&epoch=1")
+	s.emit(t, "shop", token, "messages.upsert", "the first of them")
+	first := listener.event(t)
+	for _, text := range []string{"the second of them", "the third of them"} {
+		s.emit(t, "shop", token, "messages.upsert", text)
+	}
+	s.stop(t)
+	db := filepath.Join(s.data, "kabar.db")
+	b, err := os.ReadFile(db)
+	if err == nil {
+		err = os.WriteFile(db, []byte(strings.Replace(string(b), "the second of them", `the"]}ond of them`+" ", 1)), 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "b")
+	for _, args := range [][]string{{"data", "check"}, {"backup", file}} {
+		if code, out := runKabar(t, append(args, "--data", s.data)...); code != 1 || !strings.Contains(out, "does not hold what was written") || !strings.Contains(out, "kabar restore") {
+			t.Errorf("%v: %d %s", args, code, out)
+		}
+	}
+	if _, err := os.Stat(file); err == nil {
+		t.Error("there is a backup")
+	}
+	s = s.again(t)
+	c := s.subscribe(t, "*", token, fmt.Sprintf("&after=%s:%d", first.Epoch, first.Seq))
+	if why := c.closes(t, 1011); !strings.Contains(why, "cannot be read") {
+		t.Errorf("who comes back hears %q", why)
+	}
+	if r := must(t, 503, "GET", s.url("/readyz"), nil); !strings.Contains(r.text, "damaged") {
+		t.Errorf("readyz says %s", r.text)
+	}
+	if s.emit(t, "shop", token, "messages.upsert", "more") != first.Seq+3 {
+		t.Error("it does not go on")
+	}
+}
