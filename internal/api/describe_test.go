@@ -130,6 +130,10 @@ func TestOpenAPI(t *testing.T) {
 			t.Errorf("%s is not described", want)
 		}
 	}
+	names := in[[]any](t, d, "components", "schemas", "EventName", "enum")
+	if !slices.Contains(names, any("messages.upsert")) || slices.Contains(names, any("user.online")) {
+		t.Errorf("the events that may be said are %v", names)
+	}
 	// An endpoint shows its address, and what it takes.
 	two := in[object](t, d, "paths", twoBots, "get")
 	if got := in[string](t, two, "x-websocket", "address"); got != "wss://example.com"+twoBots {

@@ -57,6 +57,7 @@ func (a *API) openAPIDocument(host string, secure bool) object {
 		paths[path] = item
 	}
 	components := readSchemas()
+	components["EventName"] = object{"enum": a.o.Instances.Names().Sayable(), "description": "events.names in the configuration adds your own"}
 	if a.o.Processes != nil {
 		paths["/auth"] = object{"post": logIn}
 	}

@@ -66,6 +66,11 @@ func newNames(more []string) (*Names, error) {
 // All are the names, the built-in ones first.
 func (n *Names) All() []string { return slices.Clone(n.list) }
 
+// Sayable are the names of events that anybody else than the server may say.
+func (n *Names) Sayable() []string {
+	return slices.DeleteFunc(n.All(), func(name string) bool { return slices.Contains(serversOwn, name) })
+}
+
 // Known says whether an event may have this name.
 func (n *Names) Known(name string) bool {
 	_, ok := n.set[name]

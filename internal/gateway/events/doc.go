@@ -58,6 +58,21 @@
 //
 // A subscriber's frames are ignored, whatever they hold.
 //
+// The server pings a consumer about a second after it sent something; the pong
+// acknowledges everything that was sent before the ping. WebSocket libraries
+// send it by themselves: a program that acknowledges only what it has done keeps
+// the position itself (after=<epoch:seq>), or switches that off.
+//
+// # Names
+//
+//	qrcode.updated connection.update status.instance messages.set messages.upsert messages.update send.message
+//	contacts.set contacts.upsert contacts.update presence.update chats.set chats.update chats.upsert chats.delete
+//	groups.upsert groups.update group-participants.update refresh.token call.upsert labels.association labels.edit
+//	messaging-history.set, which goes to webhooks only
+//
+// and those that the configuration adds (events.names). An unknown name is
+// refused with the nearest one. What is in data is up to who posts it.
+//
 // # Frame
 //
 //	{"event":"messages.upsert","instance":{"id","name","connectionStatus","ownerJid","externalAttributes"},
@@ -84,14 +99,15 @@
 // number than the one before is old. since is when somebody came or went, and
 // for a session when it was opened; seconds how long what ended was there. Who
 // went did so with reason left, or restart: they did not come back to a server
-// that was started again. code is 1006 where a session's client just went, and, with
-// reason killed and no seconds, where the server was killed under it: the next
-// start says so.
+// that was started again within lifecycle.return, and since is the end of that.
+// code is 1006 where a session's client just went, and, with reason killed and no
+// seconds, where the server was killed under it: the next start says so.
 //
 // # Server-Sent Events
 //
 // The same URL without an upgrade and with Accept: text/event-stream: each
 // event with `id: <epoch>:<seq>` and the frame as data; what state=1 sends has
-// no id. Last-Event-ID resumes, and acknowledges for a consumer. A stream that
-// the server ends says so with an event `close` {code, reason}.
+// no id. Last-Event-ID resumes, and acknowledges for a consumer; reading alone
+// does not. A stream that the server ends says so with an event `close` {code,
+// reason}.
 package events
