@@ -140,7 +140,7 @@ func (s *Service) logins(ctx context.Context, u account.User, emit func(Record) 
 
 func (s *Service) people(ctx context.Context, u account.User, emit func(Record) error) error {
 	err := s.o.Chats.EachStanding(ctx, u.ID, func(st chat.Standing, other account.User) error {
-		standing := ""
+		var standing string
 		switch {
 		case st.Blocks:
 			standing = "blocked"
