@@ -207,8 +207,9 @@ func TestSweptByChance(t *testing.T) {
 }
 
 func byChance(t *testing.T, seed uint64, kills bool) {
-	r := rand.New(rand.NewPCG(seed, 1))                                     //nolint:gosec // a test's
-	s := &chance{r: rand.New(rand.NewPCG(seed, 2)), told: map[uint64]int{}} //nolint:gosec // a test's
+	t.Helper()
+	r := rand.New(rand.NewPCG(seed, 1))
+	s := &chance{r: rand.New(rand.NewPCG(seed, 2)), told: map[uint64]int{}}
 	folder := t.TempDir()
 	w := start(t, folder, webhook.Options{Sender: s})
 	ref, id := w.create("a")
