@@ -155,7 +155,7 @@ func (f earFormat) Append(dst []byte, m *journal.Message, _ uint64) []byte {
 		t.From = d.By
 	case chat.KindMessage:
 		d, err := chat.ReadMessage(m.Data)
-		ok = err == nil && (f.me == 0 || m.From != f.me) // in an inbox stands what one sent, too
+		ok = err == nil && d.Text != "" && (f.me == 0 || m.From != f.me) // in an inbox stands what one sent, too
 		t.From, t.Text = d.Sender, d.Text
 	case chat.KindLine:
 		var d chat.Line

@@ -45,7 +45,7 @@ func TestCrossing(t *testing.T) {
 	transcript.Run(t, "testdata/crossing.txt", transcript.Options{
 		Build: w.build, Hub: hub.Options{Linger: 50 * time.Millisecond}, // who went has gone
 		Words: map[string]transcript.Word{
-			"people": people, "socket": socket, "listener": w.listener,
+			"people": people, "code": code, "socket": socket, "listener": w.listener,
 		},
 		Values: map[string]string{
 			"key": "key", "callKey": "call", "host": "host", "link": "link", "roomid": "room", "postid": "post", "commentid": "comment",

@@ -47,7 +47,8 @@
 //	 8 PRESENCE         s→c  {user, online}  first those who are here; who goes is told after 3 s
 //
 // What somebody says in a group is a NOTIFICATION with kind group, in words;
-// what is changed or taken back later shows in the history.
+// what is changed or taken back later shows in the history. Who was away when a
+// message was said and taken back hears nothing of it.
 //
 // A missing type is 0. A UTF-8 BOM before the object is passed over. The text
 // of a message may have 800 bytes (direct.text). time is RFC 3339 with

@@ -182,7 +182,7 @@ func (f Format) encode(m *journal.Message) []byte {
 			return nil
 		}
 		d, err := chat.ReadMessage(m.Data)
-		if err != nil {
+		if err != nil || d.Text == "" { // taken back by now
 			return nil
 		}
 		switch {

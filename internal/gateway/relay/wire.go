@@ -119,7 +119,10 @@ func (f Format) message(m *journal.Message) []byte {
 	case chat.KindEdited:
 		kind, l.id, l.time, l.edited = typeEdit, d.Of, d.Sent.UnixMilli(), m.Time.UnixMilli()
 	case chat.KindDeleted:
-		kind, l.id, l.time, l.kind, l.text, l.reply = typeDelete, d.Of, d.Sent.UnixMilli(), kindDeleted, "", ""
+		kind, l.id, l.time, l.text, l.reply = typeDelete, d.Of, d.Sent.UnixMilli(), "", ""
+	}
+	if l.text == "" { // taken back by now
+		l.kind = kindDeleted
 	}
 	sender := ofProfile(d.Sender, noFriend)
 	other, at := sender, room{}
