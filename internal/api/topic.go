@@ -121,11 +121,15 @@ func (a *API) history(ctx context.Context, topic, after string, before uint64, l
 		return ms, err
 	}
 	seq, err := gateway.ParsePosition(after, a.o.Edge.Epoch)
-	if err == nil && seq > head {
-		err = &hub.GoneError{Reason: "ahead", Head: head}
-	}
-	if err != nil {
-		return nil, gateway.WithHead(ctx, err, a.o.Journal, topic)
+	var gone *hub.GoneError
+	switch {
+	case errors.As(err, &gone):
+		gone.Head = head
+		return nil, gone
+	case err != nil:
+		return nil, err
+	case seq > head:
+		return nil, &hub.GoneError{Reason: "ahead", Head: head}
 	}
 	ms, err := a.o.Journal.Read(ctx, topic, seq, limit)
 	if errors.Is(err, journal.ErrExpired) {

@@ -1,9 +1,7 @@
 package gateway
 
 import (
-	"context"
 	"encoding/json"
-	"errors"
 	"strconv"
 	"strings"
 
@@ -20,7 +18,7 @@ func AppendPosition(dst []byte, epoch string, seq uint64) []byte {
 }
 
 // ParsePosition reads "<seq>" or "<epoch>:<seq>". A position of another epoch
-// is a *hub.GoneError; what is no position at all is an invalid argument.
+// is a *hub.GoneError, which lacks the head; what is no position at all is an invalid argument.
 func ParsePosition(text, epoch string) (uint64, error) {
 	e, n, both := strings.Cut(text, ":")
 	if !both {
@@ -34,23 +32,6 @@ func ParsePosition(text, epoch string) (uint64, error) {
 		return 0, &hub.GoneError{Reason: "epoch"}
 	}
 	return seq, nil
-}
-
-// WithHead completes a position of topic that cannot be served (see
-// ParsePosition) with where the topic stands. Any other error stays as it is.
-func WithHead(ctx context.Context, err error, log hub.Log, topic string) error {
-	if err == nil {
-		return nil
-	}
-	var gone *hub.GoneError
-	if !errors.As(err, &gone) {
-		return err
-	}
-	head, failed := log.Head(ctx, topic)
-	if failed != nil {
-		return failed
-	}
-	return &hub.GoneError{Reason: gone.Reason, Head: head}
 }
 
 // Expired says what a message of hub.KindExpired says, in words for people.
