@@ -149,6 +149,14 @@ func pauses() map[string]*pause {
 			message: func(tn *Turn, _ *Conn, k Kind, p []byte) { tn.Reply(Binary, pattern(120<<10)); tn.Reply(k, p) },
 			resume:  func(*Conn, *peer) {},
 		},
+		"answers": {
+			lim: &Limits{Queue: 1000},
+			message: func(_ *Turn, c *Conn, k Kind, p []byte) {
+				c.Answer(AppendFrame(nil, byte(Binary), pattern(120<<10)))
+				c.Answer(AppendFrame(nil, byte(k), p))
+			},
+			resume: func(*Conn, *peer) {},
+		},
 	}
 }
 

@@ -37,7 +37,8 @@ func (c *Conn) settle(t *Turn) bool {
 }
 
 // busy tells whether as much work is under way as may be, beside the pass that
-// asks, which is 1, or none. A server that stops begins nothing new.
+// asks, which is 1, or none; or answers wait that the peer does not take. A server that stops begins nothing new.
 func (c *Conn) busy(pass int) bool {
-	return c.srv.quits() || c.lim.Pending > 0 && int(c.pending.Load())-pass >= c.lim.Pending
+	under := int(c.pending.Load()) - pass
+	return c.srv.quits() || under >= unread || c.lim.Pending > 0 && under >= c.lim.Pending
 }

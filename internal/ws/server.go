@@ -372,7 +372,7 @@ func (s *Server) dismiss(ctx context.Context, conns []*Conn, why func(i, n int) 
 	for left := len(conns); left > 0; {
 		late := ctx.Err() != nil
 		for i, c := range conns {
-			if c == nil || !late && c.pending.Load() > 0 {
+			if c == nil || !late && c.pending.Load()%unread > 0 {
 				continue
 			}
 			code, reason := CodeGoingAway, ""

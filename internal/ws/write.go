@@ -83,21 +83,50 @@ func (c *Conn) limit() int {
 	return c.lim.Queue
 }
 
+// Answer is Send for an answer that comes later than its Turn: like a Reply it is
+// never refused. Where more than Limits.Queue waits then, no more is read from the
+// peer until it has taken most of that.
+func (c *Conn) Answer(frame []byte) {
+	c.mu.Lock()
+	todo, full := c.must(frame, 1)
+	if full && c.pending.Load() < unread {
+		c.pending.Add(unread)
+	}
+	todo |= c.owe()
+	c.mu.Unlock()
+	c.do(todo)
+}
+
+// unread is in Conn.pending while answers wait that the peer does not take: more
+// than can ever be under way.
+const unread = 1 << 24
+
+// taken ends that. Needs mu.
+func (c *Conn) taken() {
+	if c.pending.Load() >= unread {
+		c.pending.Add(-unread)
+	}
+}
+
 // push is Send for what may not be refused: replies, pings. It tells whether so
 // much waits that replies must stop for a while.
 func (c *Conn) push(p []byte, messages int) (full bool) {
 	c.mu.Lock()
-	if c.end != nil || c.flags&isDead != 0 {
-		c.mu.Unlock()
-		return false
-	}
-	c.srv.count.messagesOut.Add(uint64(messages))
-	c.srv.count.bytesOut.Add(uint64(len(p)))
-	todo := c.put(p, nil)
-	full = c.full()
+	todo, full := c.must(p, messages)
 	c.mu.Unlock()
 	c.do(todo)
 	return full
+}
+
+// must is push. Needs mu.
+func (c *Conn) must(p []byte, messages int) (todo uint8, full bool) {
+	if c.end != nil || c.flags&isDead != 0 {
+		return 0, false
+	}
+	c.srv.count.messagesOut.Add(uint64(messages))
+	c.srv.count.bytesOut.Add(uint64(len(p)))
+	todo = c.put(p, nil)
+	return todo, c.full()
 }
 
 // full needs mu.
@@ -190,6 +219,7 @@ func (c *Conn) advanced(err error) (done bool) {
 	if err != nil || c.flags&isDead != 0 {
 		c.lose()
 		c.back = nil
+		c.taken()
 		c.signal()
 		todo := c.watch()
 		c.mu.Unlock()
@@ -201,6 +231,7 @@ func (c *Conn) advanced(err error) (done bool) {
 			b.copy(AppendFrame(nil, opPong, b.ping))
 			b.ping = nil
 		}
+		c.taken()
 		c.signal()
 		if c.flags&isRefused != 0 && c.call() {
 			c.flags &^= isRefused

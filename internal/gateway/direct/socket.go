@@ -178,11 +178,11 @@ func (s *socket) carryOut(c *ws.Conn, m message) {
 		defer c.Release()
 		switch {
 		case err != nil:
-			c.Send(ws.AppendText(nil, appendError(nil, s.refusal(err, m.ref))))
+			c.Answer(ws.AppendText(nil, appendError(nil, s.refusal(err, m.ref))))
 		case m.ref != "" && m.kind == typeRead: // which is done also where it was read before
-			c.Send(appendAck(nil, m.ref, m.id, time.Now()))
+			c.Answer(appendAck(nil, m.ref, m.id, time.Now()))
 		case m.ref != "":
-			c.Send(appendAck(nil, m.ref, r.Messages[0].ID, r.Messages[0].Time))
+			c.Answer(appendAck(nil, m.ref, r.Messages[0].ID, r.Messages[0].Time))
 		}
 	})
 }

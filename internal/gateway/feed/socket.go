@@ -161,7 +161,7 @@ func (s *socket) OnMessage(t *ws.Turn, c *ws.Conn, k ws.Kind, p []byte) {
 		case err != nil:
 			s.failed(c, err, line)
 		case s.acks:
-			c.Send(ws.AppendText(nil, appendAck(nil, r.Messages[0], line, s.format().Epoch)))
+			c.Answer(ws.AppendText(nil, appendAck(nil, r.Messages[0], line, s.format().Epoch)))
 		}
 	})
 }
@@ -202,7 +202,7 @@ func (s *socket) failed(c *ws.Conn, err error, line int) {
 		s.g.o.Edge.Log.Error("a line was not stored", "gateway", "feed", "error", err)
 	}
 	if s.format().JSON {
-		c.Send(ws.AppendText(nil, appendError(nil, e.Reason, s.number(line))))
+		c.Answer(ws.AppendText(nil, appendError(nil, e.Reason, s.number(line))))
 	}
 }
 

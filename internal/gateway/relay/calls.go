@@ -289,7 +289,7 @@ func (s *socket) offline(ctx context.Context, c *ws.Conn, other uint64) {
 		s.g.o.Edge.Log.Error("a person could not be read", "gateway", "relay", "error", err)
 		return
 	}
-	c.Send(ws.AppendText(nil, appendOffline(&u)))
+	c.Answer(ws.AppendText(nil, appendOffline(&u)))
 }
 
 // gone takes a socket of somebody out. With the last one their calls are over.

@@ -100,14 +100,14 @@ func (s *socket) then(c *ws.Conn, f *frame, p *journal.Pending) {
 		case err != nil:
 			s.g.refused.Add(1)
 			if bad := s.refusal(ref, err); bad.answered() {
-				c.Send(ws.AppendText(nil, appendRefusal(bad)))
+				c.Answer(ws.AppendText(nil, appendRefusal(bad)))
 			}
 		case ref != "":
 			var m *journal.Message
 			if len(r.Messages) > 0 {
 				m = r.Messages[0]
 			}
-			c.Send(ws.AppendText(nil, appendSaid(ref, m)))
+			c.Answer(ws.AppendText(nil, appendSaid(ref, m)))
 		}
 	})
 }
