@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"reflect"
 	"sync"
@@ -142,7 +141,7 @@ func Start(t testing.TB, o Options) *Server {
 	go func() { written <- c.Journal.Run(journalLive, c.Hub.Publish) }()
 
 	s := &Server{Core: c, open: map[*watched]bool{}}
-	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	l, err := ws.ListenTCP(t.Context(), "127.0.0.1:0") // as in the product
 	if err != nil {
 		t.Fatal(err)
 	}
