@@ -26,9 +26,9 @@ type group struct {
 	refs     []Ref            // of the keys that this group carried out
 	keys     map[Key]*Pending // the same
 	known    map[Key]Ref      // what the store knows of the group's keys
+	damaged  map[Key]error    // the keys of which it cannot say what it knows
 	amended  Amended
 	disowned []Key // see Tx.Disown
-	settle   bool  // the index is to be stored, however little it is (see Sweep)
 
 	pos               uint64
 	now               time.Time
@@ -39,7 +39,7 @@ type group struct {
 const maxScratch = 4 << 20
 
 func newGroup(j *Journal) *group {
-	return &group{j: j, fresh: map[string]*run{}, keys: map[Key]*Pending{}, known: map[Key]Ref{}}
+	return &group{j: j, fresh: map[string]*run{}, keys: map[Key]*Pending{}, known: map[Key]Ref{}, damaged: map[Key]error{}}
 }
 
 // begin makes the group an empty one for these changes.
@@ -55,16 +55,16 @@ func (g *group) begin(ops []*Pending) {
 	clear(g.fresh)
 	clear(g.keys)
 	clear(g.known)
-	g.amended, g.disowned, g.settle = Amended{}, nil, false
+	clear(g.damaged)
+	g.amended, g.disowned = Amended{}, nil
 	g.pos, g.now, g.refused, g.repeated = g.j.pos, g.j.lastTime, 0, 0
 }
 
-// run carries the changes out and commits. derived is what was added to the
-// stored index on the way, nil for nothing.
-func (g *group) run() (derived *Derived, err error) {
+// run carries the changes out and commits.
+func (g *group) run() (err error) {
 	g.batch, err = g.j.o.Store.Begin(context.Background())
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() {
 		if err != nil {
@@ -72,28 +72,24 @@ func (g *group) run() (derived *Derived, err error) {
 		}
 	}()
 	if err := g.j.verify(g.batch); err != nil {
-		return nil, err
+		return err
 	}
-	if err := g.lookUp(); err != nil {
-		return nil, err
-	}
+	g.lookUp()
 	for _, o := range g.ops {
 		if err := g.one(o); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if err := g.batch.Append(g.rows); err != nil {
-		return nil, err
+		return err
 	}
-	if derived, err = g.derive(); err != nil {
-		return nil, err
-	}
-	return derived, g.batch.Commit()
+	return g.batch.Commit()
 }
 
 // lookUp asks the store for all keys of the group at once: most are new, and
-// to hear so of each alone would cost more than its message.
-func (g *group) lookUp() error {
+// to hear so of each alone would cost more than its message. Where that fails
+// each is asked alone, so that a damaged one is its own change's trouble.
+func (g *group) lookUp() {
 	var ask []Key
 	for _, o := range g.ops {
 		if o.key == (Key{}) {
@@ -104,20 +100,30 @@ func (g *group) lookUp() error {
 		}
 	}
 	if len(ask) == 0 {
-		return nil
+		return
 	}
 	refs, err := g.batch.Refs(context.Background(), ask)
 	for _, r := range refs {
 		g.known[r.Key] = r
 	}
-	return err
+	if err == nil {
+		return
+	}
+	for i, k := range ask {
+		refs, err := g.batch.Refs(context.Background(), ask[i:i+1])
+		if err != nil {
+			g.damaged[k] = err
+		}
+		for _, r := range refs {
+			g.known[k] = r
+		}
+	}
 }
 
 // one carries out one change. Its own failure is its own; an error that is
 // returned is the transaction's.
 func (g *group) one(o *Pending) error {
-	keyed := o.key != Key{}
-	if keyed {
+	if o.key != (Key{}) {
 		if g.repeat(o) {
 			return nil
 		}
@@ -128,8 +134,13 @@ func (g *group) one(o *Pending) error {
 	if err := g.batch.Mark(); err != nil {
 		return err
 	}
+	before := g.place()
 	ms, err := g.apply(o)
+	if err == nil {
+		err = g.enter(o, ms)
+	}
 	if err != nil {
+		g.takeBack(before)
 		o.err = err
 		g.refused++
 		return g.batch.Undo()
@@ -140,23 +151,51 @@ func (g *group) one(o *Pending) error {
 	g.amended.Floors = append(g.amended.Floors, g.tx.floors...)
 	g.amended.Messages = append(g.amended.Messages, g.tx.rewritten...)
 	g.disowned = append(g.disowned, g.tx.disowned...)
+	if o.key != (Key{}) && len(ms) > 0 {
+		g.keys[o.key] = o
+		g.refs = append(g.refs, Ref{Key: o.key, Pos: before.pos + 1, Count: len(ms), At: g.now})
+	}
+	o.result.Messages = ms
+	return nil
+}
+
+// enter numbers what a change says. It fails where one of the topics is damaged,
+// and some of the messages may have their numbers by then.
+func (g *group) enter(o *Pending, ms []*Message) error {
 	for i, m := range ms {
 		if m.ID != "" { // the change returned it twice
 			again := *m
 			m, ms[i] = &again, &again
 		}
 		var r header
-		if i == 0 && keyed {
+		if i == 0 && o.key != (Key{}) {
 			r.key, r.of = o.key, len(ms)
-			g.keys[o.key] = o
-			g.refs = append(g.refs, Ref{Key: o.key, Pos: g.pos + 1, Count: len(ms), At: g.now})
 		}
 		if err := g.number(m, &r); err != nil {
 			return err
 		}
 	}
-	o.result.Messages = ms
 	return nil
+}
+
+// place is how far a group is.
+type place struct {
+	pos                  uint64
+	messages, data, runs int
+}
+
+func (g *group) place() place {
+	return place{g.pos, len(g.messages), len(g.data), len(g.runs)}
+}
+
+// takeBack takes back the numbers that a change got.
+func (g *group) takeBack(to place) {
+	for _, t := range g.runs[to.runs:] {
+		t.given--
+	}
+	g.pos = to.pos
+	g.messages, g.rows = g.messages[:to.messages], g.rows[:to.messages]
+	g.data, g.runs = g.data[:to.data], g.runs[:to.runs]
 }
 
 // apply runs the change; a panic in it is its error.
@@ -175,6 +214,11 @@ func (g *group) apply(o *Pending) (ms []*Message, err error) {
 
 // repeat answers a change whose key is known with the first one's result.
 func (g *group) repeat(o *Pending) (known bool) {
+	if err := g.damaged[o.key]; err != nil {
+		g.refused++
+		o.err = err
+		return true
+	}
 	if first, ok := g.keys[o.key]; ok {
 		o.result = Result{Messages: first.result.Messages, Repeated: true}
 		g.repeated++
@@ -261,20 +305,6 @@ func (g *group) head(topic string) (uint64, error) {
 		return 0, err
 	}
 	return t.head() + t.given, nil
-}
-
-// derive stores the index of everything before this group, once it is worth it.
-func (g *group) derive() (*Derived, error) {
-	j := g.j
-	if !g.settle && j.index.entries < hotEntries && len(j.index.refs) < hotRefs {
-		return nil, nil
-	}
-	d := j.index.derived(j.pos)
-	d.Refs = slices.DeleteFunc(d.Refs, func(r Ref) bool { return slices.Contains(g.disowned, r.Key) })
-	if err := g.batch.Derive(d); err != nil {
-		return nil, err
-	}
-	return &d, nil
 }
 
 // index adds the group to the index in memory, whose lock is held.

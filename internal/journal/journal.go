@@ -16,8 +16,7 @@ import (
 const (
 	maxQueue   = 1 << 17 // changes waiting: past it a flood of them would fill the memory
 	maxGroup   = 4096    // changes in one commit: past it the first would wait too long
-	hotEntries = 65536   // entries kept in memory only: more are sorted better, and read again at a start
-	hotRefs    = 65536
+	hotEntries = 65536   // entries, and keys, kept in memory only: more are sorted better, and read again at a start
 )
 
 // Options says what a journal stands on.
@@ -51,6 +50,8 @@ type Journal struct {
 	// owned by the writer
 	pos      uint64 // the last row written
 	mark     uint64 // the row up to which the stored index is complete
+	hot      int    // how much of the index may be in memory only; hotEntries, more where it cannot be stored
+	unstored bool   // somebody needs the index to be stored, however little it is (see Sweep)
 	lastTime time.Time
 }
 
@@ -79,7 +80,7 @@ func Open(ctx context.Context, o Options) (*Journal, error) {
 	j := &Journal{
 		o: o, epoch: state.Epoch,
 		wake: make(chan struct{}, 1), ready: make(chan outcome, 4),
-		pos: state.Mark, mark: state.Mark,
+		pos: state.Mark, mark: state.Mark, hot: hotEntries,
 	}
 	j.index.reset()
 	return j, j.recover(ctx)
@@ -228,6 +229,7 @@ func (j *Journal) write() {
 	for {
 		ops, more, closed := j.take()
 		if len(ops) > 0 {
+			j.storeMuch()
 			g.begin(ops)
 			j.commit(g)
 			j.ready <- outcome{ops, g.messages, g.amended}
@@ -243,7 +245,7 @@ func (j *Journal) write() {
 // commit carries a group out in one transaction. Where the transaction fails,
 // none of it happened and each change is told so.
 func (j *Journal) commit(g *group) {
-	derived, err := g.run()
+	err := g.run()
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err != nil {
@@ -252,10 +254,6 @@ func (j *Journal) commit(g *group) {
 		return
 	}
 	j.worked()
-	if derived != nil {
-		j.index.stored()
-		j.mark = derived.Mark
-	}
 	g.index()
 	j.pos, j.lastTime = g.pos, g.now
 	j.stats.Commits++
@@ -266,6 +264,25 @@ func (j *Journal) commit(g *group) {
 	j.stats.Rewritten += uint64(len(g.amended.Messages))
 }
 
+// storeMuch stores the index once it is worth it, in a transaction of its own:
+// where it is damaged so that it takes nothing more, nobody is refused for that.
+// All of it stays in memory then, where it is found as well, and is made again
+// at a start; it is tried again when it has become twice as much.
+func (j *Journal) storeMuch() {
+	much := max(j.index.entries, len(j.index.refs))
+	if much < j.hot && !j.unstored {
+		return
+	}
+	j.unstored = false
+	err := j.storeIndex()
+	if err == nil {
+		j.hot = hotEntries
+		return
+	}
+	j.hot = max(hotEntries, 2*much)
+	j.o.Log.Error("the log's index cannot be stored; it is kept in memory, and the next start makes it again", "error", err, "entries", much)
+}
+
 // storeIndex writes what is derived but in memory only, so that the next start
 // reads little; while nothing can be stored, it reads more.
 func (j *Journal) storeIndex() error {
@@ -274,7 +291,7 @@ func (j *Journal) storeIndex() error {
 	}
 	batch, err := j.o.Store.Begin(context.Background())
 	if err != nil {
-		return err
+		return errors.Join(err, batch.Abort())
 	}
 	d := j.index.derived(j.pos)
 	if err := batch.Derive(d); err != nil {
@@ -285,7 +302,7 @@ func (j *Journal) storeIndex() error {
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.index.reset()
+	j.index.stored()
 	j.mark = d.Mark
 	return nil
 }

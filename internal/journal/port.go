@@ -66,7 +66,7 @@ type Reader interface {
 	// Refs finds those of the keys that are remembered.
 	Refs(ctx context.Context, keys []Key) ([]Ref, error)
 	// Damaged notes that what was read cannot be right, and returns what to
-	// tell whoever wanted it.
+	// tell whoever wanted it: ErrDamaged, with words.
 	Damaged(what error) error
 }
 

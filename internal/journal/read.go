@@ -20,6 +20,10 @@ var ErrNoMessage = status.Errorf(status.NotFound, "NO_MESSAGE", "there is no mes
 // any more.
 var ErrExpired = status.Errorf(status.Gone, "expired", "what follows that position is not all kept any more")
 
+// ErrDamaged is the answer to what is stored where the database is damaged. It
+// is of that alone: what is stored elsewhere is served.
+var ErrDamaged = status.Errorf(status.Internal, "DATA_DAMAGED", "the database is damaged where this is stored; a backup can be put in its place")
+
 // Head is the last committed number of topic, 0 where nothing was said in it.
 func (j *Journal) Head(ctx context.Context, topic string) (uint64, error) {
 	j.mu.RLock()

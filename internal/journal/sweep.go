@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -66,33 +67,40 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 	for _, d := range due { // what memory says of them may be a moment older
 		s.floors[d.Topic] = d.Floor
 	}
-	for i := range due {
+	taken := due[:0]
+	for _, d := range due {
 		if s.full() {
-			due = due[:i]
 			break
 		}
-		if err := s.take(ctx, &due[i]); err != nil {
+		switch err := s.take(ctx, &d); {
+		case err == nil:
+			taken = append(taken, d)
+		case !errors.Is(err, ErrDamaged): // that topic keeps what it has
 			return false, err
 		}
 	}
 	if s.rows == 0 { // of what was committed a moment ago memory does not know yet
 		return false, nil
 	}
-	_, err = j.Do(ChangeFunc(func(tx *Tx) ([]*Message, error) {
+	drop := ChangeFunc(func(tx *Tx) ([]*Message, error) {
 		// What is behind the mark is needed at a start, to make the index again.
 		if s.last > j.mark {
-			tx.group.settle = true
+			j.unstored = true
+			return nil, errUnstored
 		}
 		if err := tx.batch.Drop(slices.Sorted(maps.Keys(s.gone))); err != nil {
 			return nil, err
 		}
-		for _, d := range due {
+		for _, d := range taken {
 			if err := tx.batch.Swept(d.Topic, d.Swept); err != nil {
 				return nil, err
 			}
 		}
 		return nil, nil
-	})).Wait(ctx)
+	})
+	if _, err = j.Do(drop).Wait(ctx); errors.Is(err, errUnstored) {
+		_, err = j.Do(drop).Wait(ctx) // now it is stored, if it can be
+	}
 	if err != nil {
 		return false, err
 	}
@@ -101,6 +109,9 @@ func (j *Journal) Sweep(ctx context.Context) (more bool, err error) {
 	j.stats.Swept += uint64(len(s.gone))
 	return true, nil
 }
+
+// errUnstored is the answer to a Sweep of rows that a start may need.
+var errUnstored = errors.New("journal: the index of what is to go is not stored yet")
 
 // slice is what one Sweep deletes.
 type slice struct {
@@ -174,7 +185,9 @@ func (s *slice) kept(ctx context.Context, entries []Entry) (bool, error) {
 		floor, known := s.floors[e.Topic]
 		if !known {
 			var err error
-			if floor, err = s.j.Floor(ctx, e.Topic); err != nil {
+			if floor, err = s.j.Floor(ctx, e.Topic); errors.Is(err, ErrDamaged) {
+				return true, nil // nobody can say what that topic keeps
+			} else if err != nil {
 				return false, err
 			}
 			s.floors[e.Topic] = floor

@@ -2,6 +2,7 @@ package retention
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -105,6 +106,9 @@ func (s *Service) raise(ctx context.Context, r *rule, floors map[string]uint64, 
 	for part := range slices.Chunk(slices.Sorted(maps.Keys(floors)), slice) {
 		err := s.change(ctx, func(tx *journal.Tx) error {
 			for _, topic := range part {
+				if _, err := tx.Head(topic); errors.Is(err, journal.ErrDamaged) {
+					continue // as in floors
+				}
 				if err := tx.Raise(topic, floors[topic]); err != nil {
 					return err
 				}
@@ -132,6 +136,9 @@ func (s *Service) floors(ctx context.Context, r *rule, rows []journal.Stored, li
 				continue
 			}
 			floor, err := r.floor(ctx, e.Topic, e.Seq, row.Size)
+			if errors.Is(err, journal.ErrDamaged) {
+				continue // that topic keeps what it has
+			}
 			if err != nil {
 				return nil, 0, err
 			}

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
 )
 
@@ -47,7 +48,7 @@ var (
 	errFull     = status.Errorf(status.Unavailable, "DISK_FULL", "the disk is full")
 	errReadOnly = status.Errorf(status.Unavailable, "DISK_READ_ONLY", "the disk is read-only")
 	errFails    = status.Errorf(status.Unavailable, "DISK_FAILS", "the disk reports errors")
-	errDamaged  = status.Errorf(status.Internal, "DATA_DAMAGED", "the database is damaged where this is stored; a backup can be put in its place")
+	errDamaged  = journal.ErrDamaged
 )
 
 // words puts what the disk has to do with it before an error of SQLite's.
@@ -64,6 +65,27 @@ func (d *medium) words(code int, err error) error {
 		d.damage.add(err, 100*365*24*time.Hour)
 	}
 	return err
+}
+
+func (d *medium) isDamaged() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.damage.what != nil
+}
+
+// about says of what an error is. Where it is the damage that is known, that is
+// known of it, too.
+func (d *medium) about(what string, err error) error {
+	if !errors.Is(err, errDamaged) {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	said := fmt.Errorf("%s: %w", what, err)
+	if d.damage.what != nil && errors.Is(err, d.damage.what) {
+		d.damage.what = said
+	}
+	return said
 }
 
 // add notes an error, which belongs to the trouble before it if that is not long over.

@@ -87,11 +87,14 @@ func (q queries) readChunks(ctx context.Context, topic, query string, args ...an
 		}
 		var err error
 		if c.Positions, err = unpack(topic, c.First, steps); err != nil {
-			return q.Damaged(fmt.Errorf("the index of %s at %d: %w", topic, c.First, err))
+			return q.Damaged(fmt.Errorf("the part from %d on is %w", c.First, err))
 		}
 		cs = append(cs, c)
 		return nil
 	})
+	if err != nil {
+		err = q.disk.about("the index of "+topic, err)
+	}
 	return cs, err
 }
 
@@ -140,6 +143,27 @@ func (q queries) Refs(ctx context.Context, keys []journal.Key) ([]journal.Ref, e
 		return err
 	})
 	return refs, err
+}
+
+// lookUps is where a batch reads of what others wrote before it. What SQLite
+// finds damaged inside a transaction ends that transaction; so, from when it is
+// known that something is, it is looked up beside it, and costs who asks alone.
+// There is nothing that the batch itself has written of it.
+func (t *Tx) lookUps() queries {
+	if t.disk.isDamaged() {
+		return t.aside
+	}
+	return t.queries
+}
+
+// Ends is where a topic begins and ends, before this batch.
+func (t *Tx) Ends(ctx context.Context, topic string) (journal.Ends, error) {
+	return t.lookUps().Ends(ctx, topic)
+}
+
+// Refs finds those of the keys that were remembered before this batch.
+func (t *Tx) Refs(ctx context.Context, keys []journal.Key) ([]journal.Ref, error) {
+	return t.lookUps().Refs(ctx, keys)
 }
 
 // readRefs appends what a query for refs finds.

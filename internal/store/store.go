@@ -40,6 +40,7 @@ type Store struct {
 	write   *sql.DB // one connection
 	read    *sql.DB
 	batch   queries  // writing, by the one connection; owned by the open Tx
+	aside   queries  // reading, by a connection for the writer alone; see Tx.lookUps
 	senders *senders // the same
 	disk    *medium  // what is known of the disk below
 }
@@ -111,6 +112,11 @@ func (s *Store) open(ctx context.Context, o Options) error {
 	if s.read, err = s.connect(readers, pragma{"query_only", "1"}); err != nil {
 		return err
 	}
+	aside, err := s.connect(1, pragma{"query_only", "1"}) // it connects when it is used
+	if err != nil {
+		return err
+	}
+	s.aside = queries{db: aside, stmts: &stmts{}, disk: s.disk}
 	s.queries = queries{db: s.read, stmts: &stmts{}, disk: s.disk}
 	s.batch = queries{db: s.write, stmts: &stmts{}, disk: s.disk}
 	s.senders = newSenders()
@@ -172,7 +178,7 @@ func (s *Store) Statements() (written, read uint64) {
 // Close ends the store. A batch that is open is lost.
 func (s *Store) Close() error {
 	var errs []error
-	for _, db := range []*sql.DB{s.read, s.write} {
+	for _, db := range []*sql.DB{s.read, s.aside.db, s.write} {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}

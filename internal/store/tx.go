@@ -12,6 +12,7 @@ import (
 // BEGIN, savepoints and COMMIT are statements like any other.
 type Tx struct {
 	queries
+	aside   queries // outside of the transaction (see lookUps)
 	senders *senders
 	chats   chat.Tx // this one, as chat sees it; nil until it is asked for
 	over    error   // why SQLite may have rolled back by itself
@@ -24,7 +25,7 @@ func In(tx *journal.Tx) *Tx { return tx.Batch().(*Tx) }
 // Begin opens the write transaction. After one that was aborted it does so on a
 // new connection.
 func (s *Store) Begin(ctx context.Context) (journal.Batch, error) {
-	t := &Tx{queries: s.batch, senders: s.senders}
+	t := &Tx{queries: s.batch, aside: s.aside, senders: s.senders}
 	t.queries.tx = t
 	if err := s.renew(ctx); err != nil {
 		return t, err
