@@ -54,9 +54,9 @@ func spaceOf(free uint64, err error) api.Part {
 	p := api.Part{Name: "space", OK: true}
 	switch {
 	case err != nil:
-		p.Reason = err.Error()
+		p.Reason = "how much room the disk has is not known: " + err.Error()
 	case free < lowSpace:
-		p.Reason = fmt.Sprintf("only %d MB are left on the disk", free>>20)
+		p.Reason = fmt.Sprintf("a warning: only %d MB are left on the disk; everything works until it is full, and then nothing can be stored", free>>20)
 	}
 	return p
 }

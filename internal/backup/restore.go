@@ -11,8 +11,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/kabar-io/kabar/internal/store"
 )
@@ -97,13 +99,30 @@ func (r *restore) unpack(archive *tar.Reader) (m Manifest, err error) {
 		if h.Name == manifestName {
 			return r.compare(archive)
 		}
-		if h.Typeflag != tar.TypeReg || filepath.Base(h.Name) != h.Name || h.Name != store.Database && (!kept(h.Name) || h.Size > maxKey) {
+		if !ours(h) {
 			return m, fmt.Errorf("this is no backup of Kabar's: it holds %q", h.Name)
+		}
+		if slices.ContainsFunc(r.files, func(have File) bool { return have.Name == h.Name }) {
+			return m, fmt.Errorf("this backup is damaged: it holds %s twice", h.Name)
 		}
 		if err := r.write(h, archive); err != nil {
 			return m, err
 		}
 	}
+}
+
+// ours says whether an entry could be a backup's: a plain file in no folder, and
+// not longer than what there is of it (a sparse one is made of holes).
+func ours(h *tar.Header) bool {
+	for k := range h.PAXRecords {
+		if strings.HasPrefix(k, "GNU.sparse.") {
+			return false
+		}
+	}
+	if h.Typeflag != tar.TypeReg || !fs.ValidPath(h.Name) || path.Base(h.Name) != h.Name || h.Name == "." {
+		return false
+	}
+	return h.Name == store.Database || kept(h.Name) && h.Size <= maxKey
 }
 
 func (r *restore) write(h *tar.Header, archive io.Reader) error {
@@ -136,7 +155,13 @@ func (r *restore) compare(archive io.Reader) (m Manifest, err error) {
 	if m.Format > format {
 		return m, fmt.Errorf("this backup was made by a newer kabar (%s): restore it with that version", m.Version)
 	}
-	for _, f := range m.Files {
+	if m.Format < 1 {
+		return m, errors.New("this backup is damaged: its manifest does not say which format it has")
+	}
+	for n, f := range m.Files {
+		if slices.ContainsFunc(m.Files[:n], func(before File) bool { return before.Name == f.Name }) {
+			return m, fmt.Errorf("this backup is damaged: its manifest lists %s twice", f.Name)
+		}
 		i := slices.IndexFunc(r.files, func(have File) bool { return have.Name == f.Name })
 		if i < 0 {
 			return m, fmt.Errorf("this backup is damaged: %s is missing", f.Name)
@@ -169,8 +194,7 @@ func (r *restore) finish() error {
 				return err
 			}
 		}
-		path := filepath.Join(r.folder, f.Name)
-		if err := os.Rename(filepath.Join(r.folder, under(f.Name)), path); err != nil {
+		if err := os.Rename(filepath.Join(r.folder, under(f.Name)), filepath.Join(r.folder, f.Name)); err != nil {
 			return err
 		}
 	}
@@ -183,7 +207,9 @@ func (r *restore) undo(made bool) {
 		_ = os.Remove(filepath.Join(r.folder, under(f.Name)))
 		_ = os.Remove(filepath.Join(r.folder, f.Name))
 	}
-	_ = os.Remove(filepath.Join(r.folder, "lock"))
+	for _, name := range []string{"lock", store.Unfinished + "-journal", store.Unfinished + "-wal", store.Unfinished + "-shm"} {
+		_ = os.Remove(filepath.Join(r.folder, name))
+	}
 	if made {
 		_ = os.Remove(r.folder)
 	}

@@ -17,13 +17,11 @@ const slice = 500
 func (s *Service) sweepRefs(ctx context.Context) error {
 	limit := time.Now().Add(-s.o.RefAge)
 	var scope []journal.Ref // the newest of the one that is being read
-	var gone []journal.Key
+	var gone []journal.Ref
 	trim := func() {
 		if over := len(scope) - s.o.RefKeep; over > 0 {
 			slices.SortFunc(scope, func(a, b journal.Ref) int { return cmp.Compare(a.Pos, b.Pos) })
-			for _, r := range scope[:over] {
-				gone = append(gone, r.Key)
-			}
+			gone = append(gone, scope[:over]...)
 			scope = slices.Delete(scope, 0, over)
 		}
 	}
@@ -39,7 +37,7 @@ func (s *Service) sweepRefs(ctx context.Context) error {
 				scope = scope[:0]
 			}
 			if after = r.Key; r.At.Before(limit) {
-				gone = append(gone, r.Key)
+				gone = append(gone, r)
 			} else {
 				scope = append(scope, r)
 			}

@@ -16,7 +16,9 @@ type Store interface {
 	// Refs returns what is remembered of keys after one, in the order of scope
 	// and ref.
 	Refs(ctx context.Context, after journal.Key, limit int) ([]journal.Ref, error)
-	DropRefs(tx *journal.Tx, keys []journal.Key) error
+	// DropRefs forgets them, but for those whose key was used again since they
+	// were read: that is another Ref, at another row.
+	DropRefs(tx *journal.Tx, refs []journal.Ref) error
 
 	// Orphans looks at positions after an owner, at most limit: the owners of
 	// which are gone, and the last owner that was looked at, "" for the end.

@@ -83,6 +83,29 @@ func (r *rig) meet(t *testing.T, it func() error) {
 
 func isDamaged(err error) bool { return err != nil && status.Of(err).Reason == "DATA_DAMAGED" }
 
+// hasAll: a topic has 72 messages, the first and the last one more. A page has
+// neighbours of which what they say now is stored, and what they said before
+// cannot be found.
+func (r *rig) hasAll(t *testing.T, topics []string) {
+	t.Helper()
+	beside := 0
+	for i, topic := range topics {
+		want := uint64(72)
+		if i == 0 || topic == wide(199) {
+			want++
+		}
+		ms, err := r.Read(t.Context(), topic, 0, 100)
+		if isDamaged(err) {
+			beside++
+		} else if head, herr := r.Head(t.Context(), topic); err != nil || herr != nil || head != want || uint64(len(ms)) != want {
+			t.Errorf("topic %d: %d messages, the head is %d, and should be %d; %v, %v", i, len(ms), head, want, err, herr)
+		}
+	}
+	if beside > 2 {
+		t.Errorf("%d topics beside the damaged ones cannot be read", beside)
+	}
+}
+
 // TestADamagedTopicCostsThatTopic: once it is known, who speaks in a topic whose
 // index is damaged is refused, and nobody else of the group; nor is anybody when
 // the index can take nothing more, and what was acknowledged is there after a
@@ -150,22 +173,7 @@ func TestADamagedTopicCostsThatTopic(t *testing.T) {
 	r.stop()
 
 	r = onDisk(t, folder)
-	beside := 0 // what they say now is stored, and what they said before cannot be found
-	for i, topic := range well {
-		want := uint64(72)
-		if i == 0 || topic == wide(199) {
-			want++
-		}
-		ms, err := r.Read(t.Context(), topic, 0, 100)
-		if isDamaged(err) {
-			beside++
-		} else if head, herr := r.Head(t.Context(), topic); err != nil || herr != nil || head != want || uint64(len(ms)) != want {
-			t.Errorf("topic %d: %d messages, the head is %d, and should be %d; %v, %v", i, len(ms), head, want, err, herr)
-		}
-	}
-	if beside > 2 {
-		t.Errorf("%d topics beside the damaged ones cannot be read", beside)
-	}
+	r.hasAll(t, well)
 	if _, err := r.Do(sayIn("x", wide(100))).Wait(t.Context()); !isDamaged(err) {
 		t.Errorf("after a start the damaged topic says %v", err)
 	}

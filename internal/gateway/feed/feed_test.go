@@ -223,7 +223,7 @@ func TestALineArrivesByteForByte(t *testing.T) {
 }
 
 func TestEverybodyHearsTheSameOrder(t *testing.T) {
-	const people, each = 300, 300
+	const people, each = 100, 300
 	s := transcript.Start(t, options(feed.Anyone))
 	clients := make([]client, people)
 	for i := range clients {
