@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -74,10 +75,10 @@ func TestHostileArchives(t *testing.T) {
 func sparse(t *testing.T, long int64) []byte {
 	t.Helper()
 	records := ""
-	for _, r := range [][2]string{{"GNU.sparse.major", "1"}, {"GNU.sparse.minor", "0"}, {"GNU.sparse.name", "kabar.db"}, {"GNU.sparse.realsize", fmt.Sprint(long)}} {
+	for _, r := range [][2]string{{"GNU.sparse.major", "1"}, {"GNU.sparse.minor", "0"}, {"GNU.sparse.name", "kabar.db"}, {"GNU.sparse.realsize", strconv.FormatInt(long, 10)}} {
 		line := " " + r[0] + "=" + r[1] + "\n"
 		n := len(line) + 2
-		records += fmt.Sprint(n) + line
+		records += strconv.Itoa(n) + line
 	}
 	var b bytes.Buffer
 	header := func(kind byte, name, text string) {
@@ -98,7 +99,7 @@ func sparse(t *testing.T, long int64) []byte {
 		b.Write(make([]byte, (512-len(text)%512)%512))
 	}
 	header('x', "PaxHeaders/kabar.db", records)
-	entries := "1\n" + fmt.Sprint(long) + "\n0\n" // one piece, of no length, at the end
+	entries := "1\n" + strconv.FormatInt(long, 10) + "\n0\n" // one piece, of no length, at the end
 	header('0', "GNUSparseFile.0/kabar.db", entries+strings.Repeat("\x00", 512-len(entries)))
 	b.Write(make([]byte, 1024))
 	return b.Bytes()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -189,7 +190,7 @@ func TestADamagedKeyCostsThatKey(t *testing.T) {
 	var changes []journal.Change
 	for i := range refs {
 		keys = append(keys, journal.Key{Scope: "s", Ref: wide(i)})
-		changes = append(changes, sayIn(fmt.Sprint(i), "a"))
+		changes = append(changes, sayIn(strconv.Itoa(i), "a"))
 	}
 	first, errs := r.together(t, keys, changes...)
 	for _, err := range errs {

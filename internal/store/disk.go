@@ -5,6 +5,7 @@ import (
 	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -170,8 +171,38 @@ func (s *Store) Free() (uint64, error) {
 func (s *Store) settle(ctx context.Context) error {
 	var busy, pages, moved int
 	err := s.write.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &pages, &moved)
+	if err == nil && busy != 0 {
+		err = rewrite(s.path + "-wal")
+	}
 	if err != nil {
 		return s.disk.words(resultCode(err), err)
+	}
+	return nil
+}
+
+// rewrite writes a file's bytes over themselves and syncs them: a sync alone
+// says nothing of what the system has dropped after one that failed. It is for
+// a write-ahead log that a backup reads, so that it cannot be emptied; readers
+// find the same bytes, and nobody writes.
+func rewrite(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // in the operator's own folder
+	if err != nil {
+		return fmt.Errorf("%w: %w", errFails, err)
+	}
+	part := make([]byte, 1<<20)
+	for at := int64(0); err == nil; {
+		var n int
+		n, err = f.ReadAt(part, at)
+		if _, failed := f.WriteAt(part[:n], at); failed != nil {
+			err = failed
+		}
+		at += int64(n)
+	}
+	if errors.Is(err, io.EOF) {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("%w: %w", errFails, err)
 	}
 	return nil
 }
