@@ -63,13 +63,22 @@ func TestADamagedTopicKeepsWhatItHas(t *testing.T) {
 				w.do(say(text, "room/2"))
 			}
 			w.restart() // which stores the index
+			var was []byte
 			db, err := sql.Open("sqlite", filepath.Join(w.folder, "kabar.db"))
 			if err == nil {
-				_, err = db.ExecContext(t.Context(), "UPDATE journal_index SET positions = x'ff' WHERE topic = 'room/1'")
+				defer db.Close()
+				err = db.QueryRowContext(t.Context(), "SELECT positions FROM journal_index WHERE topic = 'room/1'").Scan(&was)
 			}
-			if err = errors.Join(err, db.Close()); err != nil {
-				t.Fatal(err)
+			set := func(positions []byte) {
+				if err == nil {
+					_, err = db.ExecContext(t.Context(), "UPDATE journal_index SET positions = ? WHERE topic = 'room/1'", positions)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
+			set([]byte{0xff})
+			defer func() { set(was) }() // what a test leaves is whole
 			w.pass()
 			if floor, err := w.journal.Floor(t.Context(), "room/2"); err != nil || floor < 5 {
 				t.Errorf("the other topic begins at %d, %v", floor, err)
