@@ -45,7 +45,7 @@ func (a *API) webhooks() []route {
 	dead := one("GET", "/dead", "Events, and ranges of them, that ran out of tries: the newest 1,000, for 30 days, and for 7 what cannot be read any more", a.keptOf(webhook.Dead), "Kept")
 	parked := one("GET", "/parked", "Events that were refused alone, and are tried again", a.keptOf(webhook.Parked), "Kept")
 	dead.query, parked.query = keptPages, keptPages
-	replay := one("POST", "/replay", "Tell events once more: from one number to another, by ids, or what is dead", a.replay, "Replaying")
+	replay := one("POST", "/replay", "Tell events once more: from one number to another, by ids, or what is dead; what another replay has still to tell is told once for both", a.replay, "Replaying")
 	replay.body, replay.media, replay.code, replay.errors = "Replay", asJSON, http.StatusAccepted, []int{404, 409}
 	test := one("POST", "/test", "Send an event webhook.test now, and see what comes back; nothing else changes", a.testWebhook, "Delivery")
 	test.errors = []int{404, 429}

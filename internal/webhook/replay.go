@@ -37,7 +37,8 @@ type span struct{ first, last uint64 }
 
 // Replay tells events once more, under their ids and in their order, between
 // those whose turn it is. An event is in one place: what is replayed is not
-// parked or dead any more, and is again if it is not taken. What was not told
+// parked or dead any more, and is again if it is not taken; what another replay has
+// still to tell is told once for both, and what it has told, again. What was not told
 // yet is left out, since it comes anyway, and of a range what is not kept. n is how many numbers it is; those that
 // the webhook does not get are passed by. A hold ends with it.
 func (s *Service) Replay(ctx context.Context, by instance.Ref, id uint64, what Replay) (n uint64, err error) {
@@ -65,11 +66,11 @@ func (s *Service) Replay(ctx context.Context, by instance.Ref, id uint64, what R
 		if err != nil || !ok {
 			return orNotFound(err)
 		}
-		have, err := t.CountKept(background, id, Replaying)
+		others, err := t.Kept(background, id, Replaying, 0, maxReplays)
 		if err != nil {
 			return err
 		}
-		now := stored(tx.Now())
+		have, now := len(others), sinceNone(others, stored(tx.Now()))
 		if have+len(spans) > maxReplays || what.Dead && have >= maxReplays {
 			return errReplays
 		}
@@ -101,6 +102,17 @@ func (s *Service) Replay(ctx context.Context, by instance.Ref, id uint64, what R
 	}
 	s.outdated(id)
 	return n, nil
+}
+
+// sinceNone is now, or the first moment after the others began: by its Since a
+// worker tells what is left of the range that it told from what was asked for then.
+func sinceNone(others []Kept, now time.Time) time.Time {
+	for _, k := range others {
+		if !now.After(k.Since) {
+			now = k.Since.Add(time.Millisecond)
+		}
+	}
+	return now
 }
 
 func orNotFound(err error) error {
@@ -283,11 +295,12 @@ func (w *worker) replayOne(ctx context.Context) error {
 		full, err := w.park(ctx, seq, a, w.moveReplay)
 		if err == nil && !full {
 			w.replay, err = w.nextReplay(ctx, w.s.o.Store)
-		}
-		if !full {
 			return err
 		}
-		w.replay.at, w.replay.page = seq, nil
+		w.replay.at, w.replay.page = seq, nil // it is not parked
+		if err != nil {
+			return err
+		}
 	case Failed:
 	}
 	return w.delayReplay(ctx, a)
@@ -313,7 +326,8 @@ func (w *worker) moveReplay(t Tx) error {
 }
 
 // leaveReplay stores how far the range was told when the worker ends, whatever
-// was changed meanwhile, unless the range itself was.
+// was changed meanwhile: what another replay has left of the range is cut there,
+// and what that asks for is not.
 func (w *worker) leaveReplay(ctx context.Context) error {
 	r := &w.replay
 	if !r.some || r.at == r.kept.First {
@@ -321,14 +335,27 @@ func (w *worker) leaveReplay(ctx context.Context) error {
 	}
 	defer func() { *r = replay{} }() // the next one reads it again
 	return w.s.change(ctx, func(_ *journal.Tx, t Tx) error {
-		list, err := t.Kept(background, w.id, Replaying, r.kept.First-1, 1)
-		if err != nil || len(list) == 0 {
-			return err
+		for after := r.kept.First - 1; ; {
+			list, err := t.Kept(background, w.id, Replaying, after, 1)
+			if err != nil || len(list) == 0 || list[0].First >= r.at {
+				return err
+			}
+			left := list[0]
+			after = left.First
+			if !left.Since.Equal(r.kept.Since) {
+				continue
+			}
+			if err := t.DropKept(background, w.id, left.First); err != nil {
+				return err
+			}
+			if left.Last < r.at {
+				continue
+			}
+			left.First, left.Tries, left.Next = r.at, 0, time.Time{} // as passReplayed has it
+			if err := t.Keep(background, left); err != nil {
+				return err
+			}
 		}
-		if is := list[0]; is.First != r.kept.First || is.Last != r.kept.Last || !is.Since.Equal(r.kept.Since) {
-			return nil
-		}
-		return w.moveReplay(t)
 	})
 }
 
@@ -360,6 +387,7 @@ func (w *worker) expireReplay(ctx context.Context) error {
 	}
 	dead := w.replay.kept
 	dead.First, dead.Last, dead.State, dead.Reason = w.replay.at, min(w.replay.kept.Last, floor-1), Dead, swept
+	at := w.replay.at
 	w.replay.at = dead.Last + 1
 	err = w.change(ctx, func(t Tx, _ *Row) error {
 		if err := w.moveReplay(t); err != nil {
@@ -367,9 +395,11 @@ func (w *worker) expireReplay(ctx context.Context) error {
 		}
 		return t.Keep(background, dead)
 	})
-	if err == nil {
-		w.replay, err = w.nextReplay(ctx, w.s.o.Store)
+	if err != nil {
+		w.replay.at = at // it is not dead
+		return err
 	}
+	w.replay, err = w.nextReplay(ctx, w.s.o.Store)
 	return err
 }
 

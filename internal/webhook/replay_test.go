@@ -258,6 +258,8 @@ func newMoody(t *testing.T) *moody {
 // becomes sets how it answers from now on.
 func (m *moody) becomes(code int, refuse string) {
 	synctest.Wait()
+	m.tries.mu.Lock()
+	defer m.tries.mu.Unlock()
 	m.code, m.refuse = code, refuse
 }
 

@@ -72,8 +72,8 @@ func (w *worker) settle() {
 		h.Since, h.Next = now, now
 	}
 	for _, k := range []*Kept{&w.parked, &w.replay.kept} {
-		if now.Before(k.Since) {
-			k.Since, k.Next = now, now
+		if now.Before(k.Since) { // fail sets that
+			k.Next = now
 		}
 	}
 }
@@ -472,6 +472,9 @@ func (w *worker) park(ctx context.Context, seq uint64, a attempt, also func(t Tx
 // fail notes one more try in vain: it is tried again by the schedule, and dead at
 // its end.
 func (k *Kept) fail(now time.Time, a attempt) {
+	if now.Before(k.Since) { // the clock was set back
+		k.Since = stored(now)
+	}
 	end := k.Since.Add(maxTrying)
 	k.Tries++
 	k.Reason = a.words
