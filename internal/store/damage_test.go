@@ -15,8 +15,11 @@ import (
 )
 
 // damageLeaf writes over the last page of a WITHOUT ROWID table's leaves that
-// holds the words.
-func damageLeaf(t *testing.T, folder, words string) {
+// holds the words, damageRow over that of a table's of rows.
+func damageLeaf(t *testing.T, folder, words string) { damagePage(t, folder, 0x0a, words) }
+func damageRow(t *testing.T, folder, words string)  { damagePage(t, folder, 0x0d, words) }
+
+func damagePage(t *testing.T, folder string, kind byte, words string) {
 	t.Helper()
 	file := filepath.Join(folder, "kabar.db")
 	pages, err := os.ReadFile(file)
@@ -24,7 +27,7 @@ func damageLeaf(t *testing.T, folder, words string) {
 		t.Fatal(err)
 	}
 	for at := len(pages)/4096 - 1; at > 0; at-- {
-		if page := pages[at*4096 : (at+1)*4096]; page[0] == 0x0a && bytes.Contains(page, []byte(words)) {
+		if page := pages[at*4096 : (at+1)*4096]; page[0] == kind && bytes.Contains(page, []byte(words)) {
 			if err := faultdisk.Damage(file, at+1); err != nil {
 				t.Fatal(err)
 			}
@@ -222,5 +225,56 @@ func TestADamagedKeyCostsThatKey(t *testing.T) {
 	}
 	if n := r.Stats().Failures; n != 1 || r.Health() != nil {
 		t.Errorf("%d groups failed; %v", n, r.Health())
+	}
+}
+
+// TestADamagedRowCostsWhoWantsIt: whoever asks for a message whose row is on a
+// damaged page, to hear once more what came of a key or to say it in other words,
+// is refused, and nobody else of the group.
+func TestADamagedRowCostsWhoWantsIt(t *testing.T) {
+	folder := t.TempDir()
+	r := onDisk(t, folder)
+	var keys []journal.Key
+	var changes []journal.Change
+	for i := range 100 {
+		keys = append(keys, journal.Key{Scope: "s", Ref: fmt.Sprint(i)})
+		changes = append(changes, sayIn(wide(i), "a"))
+	}
+	first, _ := r.together(t, keys, changes...)
+	r.stop()
+	damageRow(t, folder, wide(50))
+
+	r = onDisk(t, folder)
+	r.meet(t, func() error { _, err := r.DoOnce(keys[50], sayIn("x", "a")).Wait(t.Context()); return err })
+	edit := func(i int, text string) journal.Change {
+		m := *first[i].Messages[0]
+		m.From, m.Data = 7, []byte(text) // somebody's, so that it is theirs to hear once more
+		return journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) { return nil, tx.Rewrite(&m) })
+	}
+	gone := *first[1].Messages[0]
+	disown := journal.ChangeFunc(func(tx *journal.Tx) ([]*journal.Message, error) { return nil, tx.Disown(&gone) })
+	_, errs := r.together(t, []journal.Key{keys[50], {}, {}, {}, {}, {}}, sayIn("x", "a"), edit(50, "edited"), edit(0, "edited"), disown, edit(1, "edited"), sayIn("new", "a"))
+	for i, err := range errs {
+		if i < 2 != isDamaged(err) || i >= 2 && err != nil {
+			t.Errorf("change %d: %v", i, err)
+		}
+	}
+	if n := r.Stats().Failures; n != 1 || r.Health() != nil {
+		t.Errorf("%d groups failed; %v", n, r.Health())
+	}
+	for i, want := range []string{"edited", "edited"} {
+		if ms, err := r.Read(t.Context(), "a", uint64(i), 1); err != nil || string(ms[0].Data) != want {
+			t.Errorf("message %d: %v", i+1, err)
+		}
+	}
+	// What the same group has written of a row is what it reads: the key stays gone.
+	if again, err := r.DoOnce(keys[1], sayIn("again", "a")).Wait(t.Context()); err != nil || again.Repeated {
+		t.Errorf("a key that was taken away is known: %+v, %v", again, err)
+	}
+	if again, err := r.DoOnce(keys[0], sayIn("again", "a")).Wait(t.Context()); err != nil || !again.Repeated {
+		t.Errorf("another is not: %+v, %v", again, err)
+	}
+	if rows, err := r.st.RowsAt(t.Context(), []uint64{2}); err != nil || len(rows) != 1 || bytes.Contains(rows[0].Data, []byte("\x01s\x011")) {
+		t.Errorf("the row has its key again: %v, %v", rows, err)
 	}
 }

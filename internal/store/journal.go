@@ -166,6 +166,17 @@ func (t *Tx) Refs(ctx context.Context, keys []journal.Key) ([]journal.Ref, error
 	return t.lookUps().Refs(ctx, keys)
 }
 
+// RowsAt reads single rows as this batch has written them, which it may have: so
+// looking them up beside it tells only whether they can be read.
+func (t *Tx) RowsAt(ctx context.Context, positions []uint64) ([]journal.Row, error) {
+	if t.disk.isDamaged() {
+		if rows, err := t.aside.RowsAt(ctx, positions); err != nil {
+			return rows, err
+		}
+	}
+	return t.queries.RowsAt(ctx, positions)
+}
+
 // readRefs appends what a query for refs finds.
 func (q queries) readRefs(ctx context.Context, refs []journal.Ref, query string, args ...any) ([]journal.Ref, error) {
 	err := q.rows(ctx, query, args, func(scan func(...any) error) error {
