@@ -266,8 +266,12 @@ func TestFeedBadInput(t *testing.T) {
 func TestFeedPageOutlivesTheServer(t *testing.T) {
 	s := serve(t, "--feed-publish=anyone")
 	p := feedTab(t, open(t), s.url("/"), "Tini")
-	feedSay(t, p, "before")
-	p.becomes(t, showing("before")+" === 1")
+	stored := func(line string) { // which it is a little after it is shown
+		t.Helper()
+		feedSay(t, p, line)
+		p.becomes(t, `[...document.querySelectorAll("#lines .mine")].some(e => e.dataset.state === "stored" && e.querySelector(".text").textContent === `+js(line)+`)`)
+	}
+	stored("before")
 	s.kill9(t)
 	p.becomes(t, `document.getElementById("state").innerText.includes("Connection closed")`)
 	p.becomes(t, `document.getElementById("lines").innerText.includes("Connection closed")`)
@@ -275,7 +279,7 @@ func TestFeedPageOutlivesTheServer(t *testing.T) {
 	must(t, 202, "POST", s.url("/v1/publish"), map[string]any{"topic": "feed", "text": "meanwhile"}, "apikey", s.adminKey(t))
 	p.becomes(t, `document.body.dataset.state === "open"`)
 	p.becomes(t, showing("meanwhile")+" === 1")
-	feedSay(t, p, "after")
+	stored("after")
 	if got := dial(t, s.wsURL("/websocket?last=3")); got.next(t) != "before" || got.next(t) != "meanwhile" || got.next(t) != "after" {
 		t.Error("the lines are not in order")
 	}
