@@ -31,12 +31,9 @@ type rows struct {
 
 // Opened takes that a session has opened, once the hub has it. It does not wait.
 func (s *Service) Opened(key *hub.Session, o Session) {
-	if !s.Wants() {
-		return
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if _, has := s.open.rows[key]; has || key.Left() { // whoever takes it out says Closed after that
+	if _, has := s.open.rows[key]; has || !s.Wants() || key.Left() { // whoever takes it out says Closed after that
 		return
 	}
 	s.open.news[key] = o
@@ -46,12 +43,12 @@ func (s *Service) Opened(key *hub.Session, o Session) {
 // Closed takes that a session has ended, once the hub has it no more. It does
 // not wait.
 func (s *Service) Closed(key *hub.Session, c Closed) {
-	if !s.Wants() {
-		return
-	}
 	c.at = time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if !s.Wants() {
+		return
+	}
 	c.row = s.open.rows[key]
 	delete(s.open.rows, key)
 	delete(s.open.news, key)
@@ -117,6 +114,9 @@ func (s *Service) keep(ctx context.Context, of uint64) error {
 	news := s.open.news
 	s.open = newOpen()
 	maps.Copy(s.open.news, news)
+	for i := range s.closed { // theirs went with the instance before this one
+		s.closed[i].row = 0
+	}
 	s.mu.Unlock()
 	if s.o.Open != nil {
 		s.o.Open(s.Opened)

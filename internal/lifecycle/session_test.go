@@ -136,3 +136,25 @@ func TestAStartThatIsKilled(t *testing.T) {
 		t.Errorf("%d of %d of the starts' own were said", n, starts*own)
 	}
 }
+
+// Where the instance is made again while ends are still to be said, they take no
+// row of its own away: those rows are of the one before.
+func TestTheInstanceIsMadeAgainMeanwhile(t *testing.T) {
+	const stay, leave = 600, 3000
+	w := start(t, t.TempDir(), 0)
+	id := w.make()
+	keys := w.opens(slices.Repeat([]lifecycle.Session{feedSession}, stay+leave)...)
+	w.kept(id, stay+leave)
+	for _, key := range keys[:leave] {
+		w.closes(key, 1000, "")
+	}
+	if _, err := w.instances.Delete(bg, instance.ByID(id)); err != nil {
+		t.Fatal(err)
+	}
+	id = w.make()
+	w.come("feed") // is said behind the ends
+	w.eventually("what came after them", func() bool {
+		return slices.ContainsFunc(w.topic(instance.Topic(id)), func(s said) bool { return s.name == instance.TopicOccupied })
+	})
+	w.kept(id, stay)
+}
