@@ -18,7 +18,8 @@ func AppendPosition(dst []byte, epoch string, seq uint64) []byte {
 }
 
 // ParsePosition reads "<seq>" or "<epoch>:<seq>". A position of another epoch
-// is a *hub.GoneError, which lacks the head; what is no position at all is an invalid argument.
+// is a *hub.GoneError, which lacks the head; what is no position at all is an
+// invalid argument.
 func ParsePosition(text, epoch string) (uint64, error) {
 	e, n, both := strings.Cut(text, ":")
 	if !both {

@@ -79,7 +79,7 @@ func (s *Service) rest(ctx context.Context) {
 		}
 	}
 	if err != nil {
-		s.o.Log.Warn("some sessions were closed without an event that says so", "error", err)
+		s.o.Log.Warn("the ends of some sessions were not said; the next start says that they were killed", "error", err)
 	}
 }
 

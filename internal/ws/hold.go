@@ -19,9 +19,9 @@ func (c *Conn) signal() {
 	}
 }
 
-// settle ends a pass: it lets what was replied leave, and tells whether to read on now: not while
-// replies are not taken, as much work is under way as may be, or the peer is
-// ahead of its rate.
+// settle ends a pass: it lets what was replied leave, and tells whether to read
+// on now: not while replies are not taken, as much work is under way as may be,
+// or the peer is ahead of its rate.
 func (c *Conn) settle(t *Turn) bool {
 	t.flush()
 	c.pending.Add(-1)
@@ -37,7 +37,8 @@ func (c *Conn) settle(t *Turn) bool {
 }
 
 // busy tells whether as much work is under way as may be, beside the pass that
-// asks, which is 1, or none; or answers wait that the peer does not take. A server that stops begins nothing new.
+// asks, which is 1, or none; or answers wait that the peer does not take. A server
+// that stops begins nothing new.
 func (c *Conn) busy(pass int) bool {
 	under := int(c.pending.Load()) - pass
 	return c.srv.quits() || under >= unread || c.lim.Pending > 0 && under >= c.lim.Pending

@@ -25,7 +25,8 @@ type query struct {
 	last   uint64 // 0: none
 }
 
-// parseQuery reads the query of an upgrade. What is not in doc.go is passed over.
+// parseQuery reads the query of an upgrade. What is not in doc.go is passed over,
+// but for a slip of the pen (gateway.CheckQuery).
 func parseQuery(v url.Values) (q query, err error) {
 	if err := gateway.CheckQuery(v, "name", "format", "slow", "presence", "acks", "client", "after", "last", "epoch", "close_reason"); err != nil {
 		return q, err
