@@ -128,14 +128,17 @@ func (s *Service) round(ctx context.Context) (some bool, err error) {
 	if pos, err = s.walk(ctx, open, gone, pos); err != nil {
 		return false, err
 	}
+	if err := s.reached(ctx, open, pos); err != nil {
+		return false, err
+	}
+	var errs []error // an inbox may be damaged, which is nothing to the others
 	for _, e := range open {
 		e.Pos = pos
-		if err := s.end(ctx, e); err != nil {
-			return false, err
-		}
+		errs = append(errs, s.end(ctx, e))
 	}
 	s.o.Soon()
-	return true, nil
+	err = errors.Join(errs...)
+	return err == nil, err
 }
 
 // walk looks at every row that is not looked at yet. What is said from now on

@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -18,6 +19,9 @@ const (
 // deadBound says what of a webhook's dead entries is kept.
 func (s *Service) deadBound(ctx context.Context, row Row) (DeadBound, error) {
 	floor, err := s.o.Journal.Floor(ctx, topicOf(row.Webhook))
+	if errors.Is(err, journal.ErrDamaged) {
+		floor, err = 0, nil // nobody can say what is swept: what is too old or too much goes
+	}
 	now := time.Now()
 	return DeadBound{Keep: keptDead, Oldest: now.Add(-deadLast), Swept: now.Add(-sweptLast), Floor: floor}, err
 }
