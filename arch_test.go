@@ -72,7 +72,7 @@ var mayImport = map[string][]string{
 	"internal/store/storetest":    {"internal/journal", "internal/store"},
 	"internal/store/faultdisk":    {"internal/store/vfs"},
 	"internal/store/vfs":          {},
-	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store"),
+	"internal/gateway/transcript": with(core, "internal/status", "internal/ws", "internal/gateway", "internal/store", "internal/store/storetest"),
 
 	"internal/api":    with(core, "internal/status", "internal/gateway", "internal/ws", "internal/process", "internal/webhook", "internal/mail", "internal/lifecycle", "internal/retention", "internal/personal", "internal/canary"),
 	"internal/config": {"internal/likeness"},

@@ -51,7 +51,13 @@ func (rt route) checkQuery(r *http.Request) error {
 	for i, p := range rt.query {
 		known[i] = p.name
 	}
-	return unknown(r.URL.Query(), known, "parameter", func(a, b string) bool { return a == b })
+	q := r.URL.Query()
+	for name, values := range q {
+		if len(values) > 1 {
+			return status.Errorf(status.Invalid, "PARAMETER_TWICE", "the query has %.80q more than once; write it once", name)
+		}
+	}
+	return unknown(q, known, "parameter", func(a, b string) bool { return a == b })
 }
 
 // checkKeys says which key is none of a struct's, and which one was meant.

@@ -24,7 +24,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/instance"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -96,7 +96,7 @@ func (f failingBatch) Commit() error {
 // rows of its own works there.
 func onDisk(t *testing.T, broken *atomic.Bool) http.Handler {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
+	st, err := storetest.Open(t, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ import (
 	"github.com/kabar-io/kabar/internal/gateway"
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
-	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -99,7 +99,7 @@ func (b failingBatch) Commit() error {
 func start(t *testing.T, patience time.Duration) *world {
 	t.Helper()
 	w := &world{t: t}
-	st, err := store.Open(t.Context(), store.Options{Folder: t.TempDir()})
+	st, err := storetest.Open(t, t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

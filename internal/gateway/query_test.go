@@ -15,6 +15,9 @@ func TestCheckQuery(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if err := CheckQuery(url.Values{"after": {"1", "2"}}, "after"); err == nil {
+			t.Error("after= twice is passed over")
+		}
 		err = CheckQuery(q, "after", "id", "last", "consumer")
 		if (err == nil) != (meant == "") || err != nil && !strings.HasSuffix(err.Error(), "did you mean "+meant+"?") {
 			t.Errorf("%q: %v", query, err)

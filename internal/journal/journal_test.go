@@ -15,7 +15,7 @@ import (
 
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/status"
-	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +30,7 @@ type running struct {
 
 func start(t testing.TB, folder string, sink func([]*journal.Message), wrap func(journal.Store) journal.Store) *running {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Options{Folder: folder})
+	st, err := storetest.Open(t, folder)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/process"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 var bg = context.Background()
@@ -69,7 +70,7 @@ func start(t testing.TB, folder string, change func(*process.Options)) *world {
 // startOn is start with accounts that stand on what wrap makes of their store.
 func startOn(t testing.TB, folder string, wrap func(account.Store) account.Store, change func(*process.Options)) *world {
 	t.Helper()
-	st, err := store.Open(bg, store.Options{Folder: folder})
+	st, err := storetest.Open(t, folder)
 	ok(t, err)
 	j, err := journal.Open(bg, journal.Options{Store: st})
 	ok(t, err)

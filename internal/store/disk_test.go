@@ -20,6 +20,7 @@ import (
 	"github.com/kabar-io/kabar/internal/status"
 	"github.com/kabar-io/kabar/internal/store"
 	"github.com/kabar-io/kabar/internal/store/faultdisk"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 )
 
 // logged is a log that can be looked at.
@@ -55,7 +56,7 @@ func onDisk(t *testing.T, folder string) *rig {
 	t.Helper()
 	r := &rig{disk: faultdisk.Under(folder)}
 	var err error
-	if r.st, err = store.Open(t.Context(), store.Options{Folder: folder}); err != nil {
+	if r.st, err = storetest.Open(t, folder); err != nil {
 		t.Fatal(err)
 	}
 	r.Journal, err = journal.Open(t.Context(), journal.Options{Store: r.st, Log: slog.New(slog.NewTextHandler(&r.log, nil))})

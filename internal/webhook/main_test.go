@@ -20,6 +20,7 @@ import (
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/outbound"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 	"github.com/kabar-io/kabar/internal/webhook"
 )
 
@@ -77,7 +78,7 @@ func start(tb testing.TB, folder string, o webhook.Options) *world {
 	tb.Helper()
 	w := &world{t: tb, log: &record{}}
 	var err error
-	w.store, err = store.Open(bg, store.Options{Folder: folder})
+	w.store, err = storetest.Open(tb, folder)
 	w.ok(err)
 	w.journal, err = journal.Open(bg, journal.Options{Store: w.store})
 	w.ok(err)

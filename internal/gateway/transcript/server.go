@@ -17,6 +17,7 @@ import (
 	"github.com/kabar-io/kabar/internal/hub"
 	"github.com/kabar-io/kabar/internal/journal"
 	"github.com/kabar-io/kabar/internal/store"
+	"github.com/kabar-io/kabar/internal/store/storetest"
 	"github.com/kabar-io/kabar/internal/ws"
 )
 
@@ -181,7 +182,7 @@ func newCore(t testing.TB, o Options) (c *Core, err error) {
 	t.Helper()
 	c = &Core{}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	if c.Store, err = store.Open(t.Context(), store.Options{Folder: t.TempDir()}); err != nil {
+	if c.Store, err = storetest.Open(t, t.TempDir()); err != nil {
 		return nil, err
 	}
 	if c.Journal, err = journal.Open(t.Context(), journal.Options{Store: c.Store, Log: log}); err != nil {

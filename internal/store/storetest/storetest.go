@@ -5,6 +5,9 @@ package storetest
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -14,12 +17,48 @@ import (
 	"github.com/kabar-io/kabar/internal/store"
 )
 
+// Open opens the store in folder as store.Open does. What an empty folder gets is
+// copied from one that was made before: the race detector takes half a second to
+// see the migrations through.
+func Open(tb testing.TB, folder string) (*store.Store, error) {
+	tb.Helper()
+	path := filepath.Join(folder, "kabar.db")
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+		made, err := empty()
+		if err == nil {
+			err = errors.Join(os.MkdirAll(folder, 0o700), os.WriteFile(path, made, 0o600))
+		}
+		if err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return store.Open(context.Background(), store.Options{Folder: folder})
+}
+
+// empty is a database that holds nothing but its epoch, which the folders of one
+// test program share.
+var empty = sync.OnceValues(func() (made []byte, err error) {
+	folder, err := os.MkdirTemp("", "kabar-empty")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	st, err := store.Open(context.Background(), store.Options{Folder: folder})
+	if err != nil {
+		return nil, err
+	}
+	if err := st.Close(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(filepath.Join(folder, "kabar.db")) //nolint:gosec // it was made here
+})
+
 // Start opens the store in folder and runs a journal on it that tells nobody,
 // until stop or the test's end; stop may be called more than once. What a test
 // leaves in the folder has to be whole, whatever it wrote, edited and deleted.
 func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, stop func()) {
 	tb.Helper()
-	st, err := store.Open(tb.Context(), store.Options{Folder: folder})
+	st, err := Open(tb, folder)
 	if err != nil {
 		tb.Fatal(err)
 	}
