@@ -162,7 +162,7 @@ func TestAnEventThatWasOverwritten(t *testing.T) {
 	}
 	s = s.again(t)
 	c := s.subscribe(t, "*", token, fmt.Sprintf("&after=%s:%d", first.Epoch, first.Seq))
-	if why := c.closes(t, 1011); !strings.Contains(why, "cannot be read") {
+	if why := c.closes(t, 1011); !strings.Contains(why, fmt.Sprintf("number %d is damaged", first.Seq+1)) {
 		t.Errorf("who comes back hears %q", why)
 	}
 	if r := must(t, 503, "GET", s.url("/readyz"), nil); !strings.Contains(r.text, "damaged") {

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/kabar-io/kabar/internal/journal"
@@ -128,7 +129,11 @@ func (h *Hub) turn(ctx context.Context, s *Session) {
 	if err != nil {
 		if ctx.Err() == nil {
 			h.o.Log.Error("a session cannot catch up", "topic", s.Topic, "after", s.pos.Load(), "error", err)
-			s.Conn.Close(status.Internal.Close(), "what was missed cannot be read; come back later")
+			why := "what was missed cannot be read; come back later"
+			if pos := s.pos.Load(); errors.Is(err, journal.ErrDamaged) {
+				why = fmt.Sprintf("number %d is damaged; what follows it can be had by coming back after it", pos+1)
+			}
+			s.Conn.Close(status.Internal.Close(), why)
 		}
 		return
 	}

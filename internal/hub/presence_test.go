@@ -30,7 +30,7 @@ func TestAWatcherThatSkipsKnowsWhoIsHere(t *testing.T) {
 	early := join(t, h, &hub.Session{Topic: "feed", Name: "early", Presence: true, Format: plain{watch: true}}, hub.Now())
 	eventually(t, "here", func() bool { return strings.Contains(slow.text(), "presence.here") })
 	l.say(strings.Repeat("x", 60), 0, "feed") // no room: it falls back
-	eventually(t, "fallback", func() bool { return h.Stats().Fallbacks == 1 })
+	eventually(t, "fallback", func() bool { return h.Stats().Fallbacks > 0 })
 	join(t, h, &hub.Session{Topic: "feed", Name: "ann"}, hub.Now())
 	eventually(t, "ann is told to who reads", func() bool { return strings.Contains(early.text(), `"ann"`) })
 	eventually(t, "ann is told to who skips", func() bool { slow.drain(); return strings.Contains(slow.text(), `"ann"`) })

@@ -47,11 +47,11 @@ func TestAWatcherThatWasBehindKnowsWhoIsHere(t *testing.T) {
 	joinConn(t, h, &hub.Session{Topic: "feed", Name: "w", Presence: true, Format: plain{watch: true}}, hub.Now(), slow)
 	eventually(t, "here", func() bool { return strings.Contains(slow.text(), "presence.here") })
 	l.say(strings.Repeat("x", 60), 0, "feed") // no room: it falls back
-	eventually(t, "fallback", func() bool { return h.Stats().Fallbacks == 1 })
+	eventually(t, "fallback", func() bool { return h.Stats().Fallbacks > 0 })
 	other := &hub.Session{Topic: "feed", Name: "ann"}
 	join(t, h, other, hub.Now())
 	eventually(t, "ann's name", func() bool { slow.drain(); return strings.Contains(slow.text(), `"ann"`) })
-	eventually(t, "live", func() bool { slow.drain(); return h.Stats().Resumed == 1 })
+	eventually(t, "live", func() bool { slow.drain(); return h.Stats().Resumed > 0 }) // more than once, where it has no room for who joined
 }
 
 // failing cannot save for a while.

@@ -65,10 +65,31 @@ func (j *Journal) ends(ctx context.Context, topic string) (Ends, error) {
 }
 
 // Read returns the messages of topic after seq in order, at most limit (and at
-// most 1,000). Fewer than limit means that there are no more at the moment.
-// Where the first of them is below the topic's floor, it is ErrExpired.
+// most 1,000); none where there are no more at the moment. Where the first of them
+// is below the topic's floor, it is ErrExpired. What can be read in front of one
+// that is damaged is returned; where the first is, it is ErrDamaged.
 func (j *Journal) Read(ctx context.Context, topic string, after uint64, limit int) ([]*Message, error) {
-	limit = min(limit, maxRead)
+	for limit = min(limit, maxRead); ; limit /= 2 {
+		ms, err := j.readAfter(ctx, topic, after, limit)
+		if !errors.Is(err, ErrDamaged) || limit <= 1 {
+			return ms, err
+		}
+	}
+}
+
+// Unreadable is up to which number what begins at first is damaged, as far as a
+// thousand: who goes on behind it hears whatever can be read.
+func (j *Journal) Unreadable(ctx context.Context, topic string, first uint64) (last uint64, err error) {
+	head, err := j.Head(ctx, topic)
+	for last = first; err == nil && last < min(head, first+maxRead-1); last++ {
+		if _, err := j.Read(ctx, topic, last, 1); !errors.Is(err, ErrDamaged) {
+			break
+		}
+	}
+	return last, err
+}
+
+func (j *Journal) readAfter(ctx context.Context, topic string, after uint64, limit int) ([]*Message, error) {
 	if floor, err := j.Floor(ctx, topic); err != nil || after+1 < floor {
 		return nil, cmp.Or(err, error(ErrExpired))
 	}

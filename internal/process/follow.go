@@ -111,7 +111,7 @@ func (s *Service) follow(ctx context.Context, h heard) {
 		wait := lookEach
 		if i, err := s.o.Instances.Get(ctx, instance.ByName(h.instance)); err == nil {
 			err = s.hear(ctx, h, i)
-			if errors.Is(err, journal.ErrExpired) { // what it was to hear next went meanwhile
+			if errors.Is(err, journal.ErrExpired) || errors.Is(err, errOnward) { // what it was to hear next went meanwhile
 				continue
 			}
 			if err != nil && ctx.Err() == nil {
@@ -169,6 +169,15 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 			<-ctx.Done() // the server goes
 			return nil
 		}
+		if errors.Is(err, journal.ErrDamaged) {
+			last, err := s.o.Journal.Unreadable(ctx, topic, seq+1)
+			if err != nil {
+				return err
+			}
+			s.o.Log.Error("a process missed events where the database is damaged", "process", h.process, "instance", h.instance, "first", seq+1, "last", last)
+			s.o.Acked.Acked(hub.Acked{Owner: own, Topic: topic, Seq: last})
+			return errOnward
+		}
 		if err != nil {
 			return err
 		}
@@ -181,10 +190,14 @@ func (s *Service) hear(ctx context.Context, h heard, i instance.Instance) error 
 					return err
 				}
 			}
-			s.o.Acked.Acked(hub.Acked{Owner: own, Topic: topic, Seq: m.Seq(topic)})
+			seq = m.Seq(topic)
+			s.o.Acked.Acked(hub.Acked{Owner: own, Topic: topic, Seq: seq})
 		}
 	}
 }
+
+// errOnward ends hear where it is to begin again at once, behind what it passed.
+var errOnward = errors.New("process: hear on")
 
 // event runs the process on one event. What the process did wrong is over, and
 // the next event is heard: the error is ctx's. down says whether who is called

@@ -108,8 +108,15 @@ func TestARowThatSaysSomethingElse(t *testing.T) {
 					t.Errorf("message %d: %v", i+1, err)
 				}
 			}
-			if _, err := r.Read(t.Context(), "a", 0, 1000); !damagedAs(err) {
-				t.Errorf("coming back from the beginning gives %v", err)
+			if before := r.readable(t, 0); before != uint64(n-1) {
+				t.Errorf("coming back from the beginning, one hears up to %d", before)
+			}
+			last, err := r.Unreadable(t.Context(), "a", uint64(n))
+			if err != nil || last != uint64(n) {
+				t.Errorf("it is damaged up to %d, %v", last, err)
+			}
+			if end := r.readable(t, last); end != 0 && end != 100 {
+				t.Errorf("behind it one hears up to %d", end)
 			}
 			if _, err := r.ReadBefore(t.Context(), "a", 0, 1000); !damagedAs(err) {
 				t.Errorf("a page of history gives %v", err)
@@ -127,6 +134,22 @@ func TestARowThatSaysSomethingElse(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+// readable is up to where a topic can be read from a position on, page by page.
+func (r *rig) readable(t *testing.T, after uint64) (last uint64) {
+	t.Helper()
+	for {
+		ms, err := r.Read(t.Context(), "a", after, 1000)
+		if len(ms) == 0 {
+			if err != nil && !damagedAs(err) {
+				t.Error(err)
+			}
+			return last
+		}
+		last = ms[len(ms)-1].Seq("a")
+		after = last
 	}
 }
 

@@ -35,7 +35,7 @@ func TestDeadAreBoundedBesideDamage(t *testing.T) {
 				in.Keep(bg, webhook.Kept{Webhook: other.ID, First: 1, Last: 3, State: webhook.Dead, Since: old}))
 		})
 		w.stop()
-		spoil(t, folder, instance.Topic(id))
+		spoil(t, folder, "UPDATE journal_index SET positions = x'ff' WHERE topic = ?", instance.Topic(id))
 	})
 	synctest.Test(t, func(t *testing.T) {
 		w := start(t, folder, webhook.Options{Sender: s})
@@ -50,12 +50,58 @@ func TestDeadAreBoundedBesideDamage(t *testing.T) {
 	})
 }
 
-// spoil damages what the stored index knows of a topic.
-func spoil(t *testing.T, folder, topic string) {
+// TestWhatIsDamagedIsPassed: an event that cannot be read any more is dead, and
+// what stands around it is told: in order, parked, and once more.
+func TestWhatIsDamagedIsPassed(t *testing.T) {
+	folder := t.TempDir()
+	down := true
+	s := &tries{answer: func(event, int) (webhook.Answer, error) {
+		if down {
+			return status(500)
+		}
+		return status(200)
+	}}
+	var hook webhook.Made
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, folder, webhook.Options{Sender: s})
+		ref, _ := w.create("a")
+		hook = w.add(ref, webhook.Changes{URL: to("http://x")})
+		w.emit(ref, 1, 9)
+		time.Sleep(time.Second)
+		w.stop()
+	})
+	spoil(t, folder, "UPDATE journal SET data = zeroblob(length(data)) WHERE pos IN (SELECT (SELECT max(pos) FROM journal) - value FROM json_each('[2,4,5]'))")
+	down, s.all = false, nil
+	synctest.Test(t, func(t *testing.T) {
+		w := start(t, folder, webhook.Options{Sender: s})
+		defer w.stop()
+		time.Sleep(time.Hour)
+		if got := s.data(); got != "1 2 3 6 8 9 " {
+			t.Errorf("told: %s", got)
+		}
+		if got := w.kept(hook.ID, webhook.Dead); got != "4-5 7-7" {
+			t.Errorf("dead: %s", got)
+		}
+		s.mu.Lock()
+		s.all = nil
+		s.mu.Unlock()
+		w.replay(hook.ID, webhook.Replay{From: 2, To: 9}, 8)
+		time.Sleep(time.Hour)
+		if got := s.data(); got != "2 3 6 8 9 " {
+			t.Errorf("told once more: %s", got)
+		}
+		if got := w.kept(hook.ID, webhook.Dead) + "," + w.kept(hook.ID, webhook.Replaying); got != "4-5 7-7," {
+			t.Errorf("dead then: %s", got)
+		}
+	})
+}
+
+// spoil changes a database behind the store's back.
+func spoil(t *testing.T, folder, query string, args ...any) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(folder, "kabar.db"))
 	if err == nil {
-		_, err = db.ExecContext(bg, "UPDATE journal_index SET positions = x'ff' WHERE topic = ?", topic)
+		_, err = db.ExecContext(bg, query, args...)
 	}
 	if err = errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

@@ -257,8 +257,12 @@ func (w *worker) replayed(ctx context.Context) (*journal.Message, error) {
 func (w *worker) replayOne(ctx context.Context) error {
 	m, err := w.replayed(ctx)
 	switch {
-	case errors.Is(err, journal.ErrExpired):
-		return w.expireReplay(ctx)
+	case errors.Is(err, journal.ErrExpired), errors.Is(err, journal.ErrDamaged):
+		last, why, err := w.s.lost(ctx, w.topic(), w.replay.at, err)
+		if err != nil {
+			return err
+		}
+		return w.expireReplay(ctx, last, why)
 	case err != nil:
 		return err
 	}
@@ -378,18 +382,14 @@ func (w *worker) saveReplay(ctx context.Context) error {
 	return nil
 }
 
-// expireReplay keeps as dead what is not kept any more, and goes on with the
-// rest of the range.
-func (w *worker) expireReplay(ctx context.Context) error {
-	floor, err := w.s.o.Journal.Floor(ctx, w.topic())
-	if err != nil {
-		return err
-	}
+// expireReplay keeps as dead what cannot be read any more up to last, and goes on
+// with the rest of the range.
+func (w *worker) expireReplay(ctx context.Context, last uint64, why string) error {
 	dead := w.replay.kept
-	dead.First, dead.Last, dead.State, dead.Reason = w.replay.at, min(w.replay.kept.Last, floor-1), Dead, swept
+	dead.First, dead.Last, dead.State, dead.Reason = w.replay.at, min(w.replay.kept.Last, last), Dead, why
 	at := w.replay.at
 	w.replay.at = dead.Last + 1
-	err = w.change(ctx, func(t Tx, _ *Row) error {
+	err := w.change(ctx, func(t Tx, _ *Row) error {
 		if err := w.moveReplay(t); err != nil {
 			return err
 		}

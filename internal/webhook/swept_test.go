@@ -98,7 +98,7 @@ func TestSweptAroundACursor(t *testing.T) {
 		time.Sleep(time.Minute)
 		gets("parked", "33 34 ")
 		m.has("", "19-22 27-30 33-33", "")
-		if n := strings.Count(m.log.String(), "missed what is not kept any more"); n != 2 {
+		if n := strings.Count(m.log.String(), "missed what cannot be read any more"); n != 2 {
 			t.Errorf("said %d times", n)
 		}
 		// What cannot be read any more is not replayed, by id as by number.

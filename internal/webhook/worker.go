@@ -186,8 +186,12 @@ func (w *worker) fill(ctx context.Context) (more bool, err error) {
 	}
 	ms, err := w.cursor.Next(until)
 	switch {
-	case errors.Is(err, journal.ErrExpired):
-		return false, w.missed(ctx)
+	case errors.Is(err, journal.ErrExpired), errors.Is(err, journal.ErrDamaged):
+		last, why, err := w.s.lost(ctx, w.topic(), w.read+1, err)
+		if err != nil {
+			return false, err
+		}
+		return false, w.missed(ctx, last, why)
 	case err != nil && until.Err() != nil && ctx.Err() == nil:
 		return false, nil
 	case err != nil:
@@ -206,22 +210,32 @@ func (w *worker) fill(ctx context.Context) (more bool, err error) {
 	return true, nil
 }
 
-// swept is why an event is dead that was not kept for long enough.
-const swept = "it was not taken for as long as events are kept"
+// Why an event is dead that cannot be read any more.
+const (
+	swept   = "it was not taken for as long as events are kept"
+	damaged = "the database is damaged where it is stored"
+)
 
-// missed keeps as dead what was not told and is not kept any more, and goes on
-// with what is.
-func (w *worker) missed(ctx context.Context) error {
-	floor, err := w.s.o.Journal.Floor(ctx, w.topic())
-	if err != nil {
-		return err
+// lost is up to where what begins at first cannot be read, and why, by the error
+// that reading it had.
+func (s *Service) lost(ctx context.Context, topic string, first uint64, err error) (last uint64, why string, _ error) {
+	if errors.Is(err, journal.ErrDamaged) {
+		last, err = s.o.Journal.Unreadable(ctx, topic, first)
+		return last, damaged, err
 	}
-	k := Kept{Webhook: w.id, First: w.read + 1, Last: floor - 1, State: Dead, Since: stored(time.Now()), Reason: swept}
+	floor, err := s.o.Journal.Floor(ctx, topic)
+	return floor - 1, swept, err
+}
+
+// missed keeps as dead what was not told up to last and cannot be read any more,
+// and goes on with what can.
+func (w *worker) missed(ctx context.Context, last uint64, why string) error {
+	k := Kept{Webhook: w.id, First: w.read + 1, Last: last, State: Dead, Since: stored(time.Now()), Reason: why}
 	head, err := w.s.o.Journal.Head(ctx, w.topic())
 	if err != nil {
 		return err
 	}
-	w.s.o.Log.Warn("a webhook missed what is not kept any more", "webhook", w.id, "first", k.First, "last", k.Last)
+	w.s.o.Log.Warn("a webhook missed what cannot be read any more", "webhook", w.id, "first", k.First, "last", k.Last, "why", why)
 	err = w.change(ctx, func(t Tx, row *Row) error {
 		if k.Last >= head { // nothing waits: what is said next is tried at once
 			row.Hold = Hold{}
@@ -488,14 +502,16 @@ func (k *Kept) fail(now time.Time, a attempt) {
 func (w *worker) again(ctx context.Context) error {
 	k := w.parked
 	m, err := w.s.message(ctx, w.topic(), k.First)
-	expired := errors.Is(err, journal.ErrExpired)
-	if err != nil && !expired {
+	a := attempt{verdict: Taken} // where it is no more, or not wanted any more
+	switch {
+	case errors.Is(err, journal.ErrExpired):
+		a = attempt{verdict: Failed, words: swept}
+	case errors.Is(err, journal.ErrDamaged):
+		a = attempt{verdict: Failed, words: damaged}
+	case err != nil:
 		return err
 	}
-	a := attempt{verdict: Taken} // where it is no more, or not wanted any more
-	if expired {
-		a = attempt{verdict: Failed, words: swept}
-	}
+	lost := err != nil
 	if m != nil && w.wants(m) {
 		if a = w.try(ctx, m, Try{Cause: Late, Attempt: k.Tries + 1}); ctx.Err() != nil && a.verdict == Taken {
 			return cmp.Or(w.leaveParked(context.WithoutCancel(ctx), k.First), ctx.Err())
@@ -507,7 +523,7 @@ func (w *worker) again(ctx context.Context) error {
 	case a.verdict == Gone:
 		return w.disable(ctx, a)
 	}
-	if k.fail(time.Now(), a); expired {
+	if k.fail(time.Now(), a); lost {
 		k.State, k.Next = Dead, time.Time{}
 	}
 	err = w.change(ctx, func(t Tx, _ *Row) error {
