@@ -46,7 +46,9 @@ rules:
 	}
 	ok(t, errors.Join(err, db.Close()))
 	w = start(t, folder, func(o *process.Options) {
-		o.Caller = asked(func(context.Context, process.Request) (process.Answer, error) { return process.Answer{Status: 200}, nil })
+		o.Caller = asked(func(context.Context, process.Request) (process.Answer, error) {
+			return process.Answer{Status: 200}, nil
+		})
 	})
 	w.notices(ani, "0", "2", "5")
 	if log := w.log.String(); strings.Count(log, "missed events where the database is damaged") != 1 {
