@@ -16,8 +16,15 @@ import (
 
 // damageLeaf writes over the last page of a WITHOUT ROWID table's leaves that
 // holds the words, damageRow over that of a table's of rows.
-func damageLeaf(t *testing.T, folder, words string) { damagePage(t, folder, 0x0a, words) }
-func damageRow(t *testing.T, folder, words string)  { damagePage(t, folder, 0x0d, words) }
+func damageLeaf(t *testing.T, folder, words string) {
+	t.Helper()
+	damagePage(t, folder, 0x0a, words)
+}
+
+func damageRow(t *testing.T, folder, words string) {
+	t.Helper()
+	damagePage(t, folder, 0x0d, words)
+}
 
 func damagePage(t *testing.T, folder string, kind byte, words string) {
 	t.Helper()
@@ -237,7 +244,7 @@ func TestADamagedRowCostsWhoWantsIt(t *testing.T) {
 	var keys []journal.Key
 	var changes []journal.Change
 	for i := range 100 {
-		keys = append(keys, journal.Key{Scope: "s", Ref: fmt.Sprint(i)})
+		keys = append(keys, journal.Key{Scope: "s", Ref: strconv.Itoa(i)})
 		changes = append(changes, sayIn(wide(i), "a"))
 	}
 	first, _ := r.together(t, keys, changes...)
