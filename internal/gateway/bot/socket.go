@@ -235,6 +235,9 @@ func (s *socket) step() {
 // they may not. What changed takes effect here. The turn is ours.
 func (s *socket) allowed() bool {
 	changed := s.stale.Swap(false)
+	// What was published holds for the next frame, though not every connection was
+	// looked at yet.
+	changed = changed || s.g.o.Processes.Endpoint(s.lane.url) != s.endpoint
 	if !changed && time.Since(s.checked) < s.g.accessHold {
 		return true
 	}
