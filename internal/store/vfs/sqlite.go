@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"modernc.org/libc"
@@ -34,6 +35,7 @@ func Insert(l Layer) {
 		v := (*sqlite3.Tsqlite3_vfs)(pointer(sqlite3.Xsqlite3_vfs_find(tls, 0)))
 		between.open, between.remove = v.FxOpen, v.FxDelete
 		v.FxOpen, v.FxDelete = address(openFile), address(removeFile)
+		v.FxSleep = address(sleep)
 	})
 	between.mu.Lock()
 	defer between.mu.Unlock()
@@ -224,6 +226,12 @@ func methods(tls *libc.TLS, own uintptr) *sqlite3.Tsqlite3_io_methods {
 		between.methods[own] = m
 	}
 	return m
+}
+
+// sleep waits for a lock by Go's clock: one that is simulated goes on then.
+func sleep(_ *libc.TLS, _ uintptr, micro int32) int32 {
+	time.Sleep(time.Duration(micro) * time.Microsecond)
+	return micro
 }
 
 func removeFile(tls *libc.TLS, v, name uintptr, syncDir int32) int32 {
