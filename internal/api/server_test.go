@@ -69,29 +69,6 @@ func (a answer) isProblem(t *testing.T, status int, code string, words ...string
 	}
 }
 
-// failing is a store whose commits fail while the disk is broken.
-type failing struct {
-	journal.Store
-	broken *atomic.Bool
-}
-
-type failingBatch struct {
-	journal.Batch
-	broken *atomic.Bool
-}
-
-func (f failing) Begin(ctx context.Context) (journal.Batch, error) {
-	b, err := f.Store.Begin(ctx)
-	return failingBatch{b, f.broken}, err
-}
-
-func (f failingBatch) Commit() error {
-	if f.broken.Load() {
-		return errors.New("no space left on device")
-	}
-	return f.Batch.Commit()
-}
-
 // onDisk is the API on a disk that can break: of the core, only what needs no
 // rows of its own works there.
 func onDisk(t *testing.T, broken *atomic.Bool) http.Handler {
@@ -101,7 +78,7 @@ func onDisk(t *testing.T, broken *atomic.Bool) http.Handler {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	j, err := journal.Open(t.Context(), journal.Options{Store: failing{st, broken}, Log: log})
+	j, err := journal.Open(t.Context(), journal.Options{Store: storetest.Failing(st, broken), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -73,29 +73,6 @@ func (c *wire) Read(p []byte) (int, error) {
 	}
 }
 
-// failing is a store whose commits fail while broken is set.
-type failing struct {
-	journal.Store
-	broken *atomic.Bool
-}
-
-type failingBatch struct {
-	journal.Batch
-	broken *atomic.Bool
-}
-
-func (f failing) Begin(ctx context.Context) (journal.Batch, error) {
-	b, err := f.Store.Begin(ctx)
-	return failingBatch{b, f.broken}, err
-}
-
-func (b failingBatch) Commit() error {
-	if b.broken.Load() {
-		return errors.New("the disk is broken")
-	}
-	return b.Batch.Commit()
-}
-
 func start(t *testing.T, patience time.Duration) *world {
 	t.Helper()
 	w := &world{t: t}
@@ -103,7 +80,7 @@ func start(t *testing.T, patience time.Duration) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, err := journal.Open(t.Context(), journal.Options{Store: failing{st, &w.broken}, Log: slog.New(slog.DiscardHandler)})
+	j, err := journal.Open(t.Context(), journal.Options{Store: storetest.Failing(st, &w.broken), Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

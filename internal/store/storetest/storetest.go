@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -81,6 +82,31 @@ func Start(tb testing.TB, folder string) (st *store.Store, j *journal.Journal, s
 	})
 	tb.Cleanup(stop)
 	return st, j, stop
+}
+
+// Failing is a store whose commits fail while broken is set.
+func Failing(s journal.Store, broken *atomic.Bool) journal.Store { return failing{s, broken} }
+
+type failing struct {
+	journal.Store
+	broken *atomic.Bool // guards itself
+}
+
+type failingBatch struct {
+	journal.Batch
+	broken *atomic.Bool // guards itself
+}
+
+func (f failing) Begin(ctx context.Context) (journal.Batch, error) {
+	b, err := f.Store.Begin(ctx)
+	return failingBatch{b, f.broken}, err
+}
+
+func (b failingBatch) Commit() error {
+	if b.broken.Load() {
+		return errors.New("no space left on device")
+	}
+	return b.Batch.Commit()
 }
 
 // CPUTime is what this process has used of all cores so far: a benchmark on a
